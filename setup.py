@@ -1,0 +1,55 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+ABOUT: dict[str, str] = {}
+exec((ROOT / "spacy_bga" / "about.py").read_text(encoding="utf8"), ABOUT)
+
+STARTER = ["onnx>=1.16", "onnxruntime>=1.18", "tqdm>=4.60"]
+TEST = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "pytorch-crf>=0.7.2", "seqeval>=1.2"]
+
+setup(
+    name=ABOUT["__title__"],
+    version=ABOUT["__version__"],
+    description="Multimodal named entity recognition for spaCy by bidirectional generative alignment (BGA-MNER)",
+    long_description=(ROOT / "README.md").read_text(encoding="utf8") if (ROOT / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["spacy_bga", "spacy_bga.*"]),
+    package_data={"spacy_bga": ["py.typed"]},
+    python_requires=">=3.11",
+    install_requires=[
+        "spacy>=3.8.7,<3.9",
+        "spacy-transformers>=1.4.0,<1.5",
+        "thinc>=8.3.12,<8.4",
+        "torch>=2.4,<2.14",
+        "transformers>=4.49,<4.53.3",
+        "pillow>=10.3",
+        "safetensors>=0.4.1",
+    ],
+    extras_require={
+        "starter": STARTER,
+        "test": [*STARTER, *TEST],
+        "dev": [*STARTER, *TEST, "ruff>=0.8", "mypy>=1.11", "build>=1.2"],
+    },
+    entry_points={
+        "spacy_factories": ["bga_ner = spacy_bga.pipeline.bga_ner:make_bga_ner"],
+        "spacy_architectures": ["spacy_bga.BGAModel.v1 = spacy_bga.pipeline.architectures:build_bga_model"],
+        "spacy_readers": [
+            "spacy_bga.ImageCorpus.v1 = spacy_bga.corpus.readers:create_image_corpus",
+            "spacy_bga.MixedCorpus.v1 = spacy_bga.corpus.readers:create_mixed_corpus",
+        ],
+        "spacy_loggers": ["spacy_bga.ConsoleLogger.v1 = spacy_bga.pipeline.loggers:console_logger"],
+    },
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Text Processing :: Linguistic",
+    ],
+)
