@@ -26,12 +26,92 @@ class ImageError(BGAError):
 
 class Errors(metaclass=_Coded):
     # 1xx: the aligner
+    B101 = "Unknown distance '{distance}'. Set `distance` to one of: {known}."
+    B102 = (
+        "A BGA layer pairs one text layer with one vision layer, but there are {text} and {vision}. "
+        "Make `bga_layers` and `vision_layers` equally long."
+    )
+    B103 = "`{name}` = {ratios} should hold one keep ratio in (0, 1] for each of the {layers} BGA layers."
+    B104 = (
+        "`window` = {window} and `overlap` = {overlap}: a window needs at least 8 wordpieces and at most half shared."
+    )
+    B105 = "This is not the configuration of an aligner: {error}. Was the pipeline's folder altered?"
+    B106 = "`{name}` = {layers} does not fit an encoder with {n_layers} layers, numbered from 0."
+    B107 = (
+        "This aligner was saved without its visual branch, so it can't learn from images. Train from the original "
+        "encoders, or save with `save_visual_branch = true`."
+    )
+    B108 = "The weights in {path} don't fit their configuration: {error}. Save the pipeline again."
+    B109 = "There is no aligner in {path}: {error}."
+    B120 = "A text encoder of the family '{family}' cannot be opened layer by layer. Take one of: {known}."
+    B121 = "A vision encoder of the family '{family}' cannot be opened layer by layer. Take one of: {known}."
+    B122 = "There is no {name} in '{folder}'. Give the local folder of an encoder saved with `save_pretrained`."
+    B123 = (
+        "The weights in '{folder}' lack {number} that the encoder in its config.json has, '{example}' among them. "
+        "Save the encoder again, config and weights together."
+    )
+    B124 = "The text encoder has `{setting}` = {actual}, but only {expected} is supported. Take another encoder."
+    B125 = "A window of {length} wordpieces is longer than the {limit} that the text encoder has positions for."
+    B126 = "{patches} patches are not a grid of {rows} x {columns}. Pass their (rows, columns) as `shape`."
+    B127 = "The vision encoder has `{setting}` = {actual}, but one number (a square) is needed. Take another encoder."
+    B110 = "Entity labels must differ from each other: {labels}."
+    B111 = (
+        "The CRF takes emissions of shape (documents, tokens, {size}), not {shape}. Were labels added after initialize?"
+    )
+    B112 = "The CRF takes a bool `{name}` of shape {expected}, not {dtype} of shape {shape}."
+    B113 = "The CRF takes documents padded on the right: every row of `mask` must be True first, then False."
 
     # 2xx: the pipeline component
+    B201 = "This component has no weights yet. Call `nlp.initialize()`, train it, or load a trained pipeline."
+    B202 = (
+        "The model '{name}' holds no aligner. Use the architecture 'spacy_bga.BGAModel.v1' in the component's [model]."
+    )
+    B203 = "A label has to be a string that isn't empty, but this is {label!r}."
+    B204 = (
+        "'{name}' has no labels: the examples hold no entities. Check [paths.train], or give the labels in "
+        "[initialize.components.{name}.labels]."
+    )
+    B210 = "A document with {tokens} content tokens can't have {tags} tags: '{text}'."
+    B211 = "{tag} is not the number of a tag: with {labels} labels they go from 0 to {last}."
 
     # 3xx: the corpus
+    B301 = (
+        "`Doc._.{name}` is already taken by a getter or a method of another package, so it can't hold an image. "
+        "Choose another name for it."
+    )
+    B302 = (
+        "`Doc._.{attr}` should hold a path (str), encoded bytes or a list of them, but there is a {type} in it, "
+        "for the text {text!r}."
+    )
+    B303 = (
+        "Can't use the image path {value!r}: {reason}. Paths must be relative to the image root, {root}, and stay in it."
+    )
+    B304 = "There is no image file {path}."
+    B305 = "Can't read {source}: {reason}."
+    B306 = "{source} would be {width} x {height} pixels, more than the limit of {limit:,}."
+    B307 = "{source} is no image that can be used. Formats that can: {formats}."
+    B310 = "{path}, line {line}: {reason}. Expected an IMGID line, TOKEN<TAB>TAG, or a blank line between posts."
+    B320 = '{path}, line {line}: {reason}. Expected an object with "text", and optionally "image" and "spans".'
+    B330 = "There is no file {path} to convert."
+    B331 = "There is no image folder {path}."
+    B332 = "The output {path} should end in .spacy, or spaCy's readers won't find it."
+    B333 = "Found no documents in {path}, read as {format}.{problems}"
+    B334 = "Unknown format {format!r}. Use one of: auto, conll, jsonl."
+    B335 = "Can't read the label map entry {entry!r}. Write it as OLD=NEW."
+    B336 = "spaCy has no language {lang!r}. Use a code such as en, or xx for any language."
+    B340 = "The reader has no data. Set `path` to a .spacy file or a folder of them."
+    B341 = "There is no data at {path}. Create it with: python -m spacy_bga convert"
+    B342 = (
+        "Documents in {path} refer to images by path, such as {image!r}, but the reader does not know where they are. "
+        "Set `images` to the image root."
+    )
+    B343 = "The mixed corpus has nothing to read. Set `labelled`, `pairs`, or both."
+    B344 = "`pairs_per_labelled` = {value} should be a number from 0 up, or null for all pairs in each epoch."
+    B345 = "Unknown value {value!r} of `on_missing`. Use one of: warn, error, ignore."
+    B346 = "The text {text!r} has an image that can't be used: {error}"
 
     # 4xx: starter encoders and the embedded corpus
+    B450 = "The embedded corpus needs a folder, but {path} is a file. Name another output."
     B401 = (
         "Can't find an encoder at {name!r}. It is neither a folder with a config.json and weights in safetensors nor a "
         "name on the Hugging Face Hub. Tried:\n{tried}"
@@ -75,8 +155,22 @@ class Errors(metaclass=_Coded):
 
 class Warnings(metaclass=_Coded):
     # 2xx: the pipeline component
+    W201 = "{error} The example goes on without it ({number} such images so far). Set `on_missing` to change this."
+    W210 = (
+        "The training data has entities with the label '{label}', which the component does not have ({labels}). Their "
+        "tokens are treated as not annotated. To learn the label, add it before `initialize` with `add_label`."
+    )
 
     # 3xx: the corpus
+    W301 = (
+        "{number} images of {path} are missing or outside the image root; their examples go on without. "
+        'The first one: {first} To silence this, set `on_missing` to "ignore".'
+    )
+    W302 = (
+        "{number} sentences of {path} lost their document's image when `max_length` or `gold_preproc` split it; they "
+        "count as texts without image."
+    )
+    W303 = "The augmenter made {number} examples of {path} without the image of the text that they come from."
 
     # 4xx: starter encoders and the embedded corpus
 

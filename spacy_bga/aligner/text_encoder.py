@@ -1,0 +1,250 @@
+"""A pretrained encoder of the BERT family, opened layer by layer."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+
+from ..errors import BGAError, Errors
+from .attention import all_true, attend, masking_bias
+
+# What each family's class must be told so that it builds no pooler. Same anatomy, same names inside.
+FAMILIES: dict[str, dict[str, Any]] = {
+    "bert": {"add_pooling_layer": False},
+    "roberta": {"add_pooling_layer": False},
+    "xlm-roberta": {"add_pooling_layer": False},
+    "electra": {},
+    "camembert": {"add_pooling_layer": False},
+}
+# Families that number positions from the padding id upwards, and leave padding out of the count.
+COUNT_FROM_PADDING = frozenset({"roberta", "xlm-roberta", "camembert"})
+
+
+class TextEncoder(nn.Module):
+    """The textual transformer layers, to be run one at a time and with extra keys and values.
+
+    `W` windows, `n` wordpieces, `m` context tokens, `d` width.
+
+    Args:
+        model: BERT, RoBERTa, XLM-R, ELECTRA or CamemBERT, without a head. Its pooler is dropped.
+    """
+
+    def __init__(self, model: PreTrainedModel):
+        super().__init__()
+        check_text_config(model.config)
+        opened: Any = model.base_model
+        if hasattr(opened, "pooler"):
+            opened.pooler = None
+        self.model = opened
+        self.train(model.training)  # a loaded model comes in evaluation mode; its wrapper should not differ
+
+    @classmethod
+    def from_config(cls, config: PretrainedConfig) -> TextEncoder:
+        """An encoder with random weights."""
+        check_text_config(config)
+        return cls(AutoModel.from_config(config, **FAMILIES[config.model_type]))
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> TextEncoder:
+        """The encoder in a local folder (`config.json`, `*.safetensors`), whatever head it was saved with."""
+        config = read_config(Path(folder), families=FAMILIES, unknown=Errors.B120)
+        check_text_config(config)
+        return cls(load_encoder(Path(folder), config, **FAMILIES[config.model_type]))
+
+    @property
+    def config(self) -> PretrainedConfig:
+        return self.model.config
+
+    @property
+    def width(self) -> int:
+        return self.config.hidden_size
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.model.encoder.layer)
+
+    @property
+    def max_length(self) -> int:
+        """The most wordpieces of a window, special tokens included."""
+        positions = self.config.max_position_embeddings
+        if self.config.model_type in COUNT_FROM_PADDING:
+            return positions - self.config.pad_token_id - 1
+        return positions
+
+    def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Token, position and type embeddings: the input of the first layer.
+
+        Args:
+            ids: (W, n) wordpiece ids.
+            mask: (W, n) bool, False on padding.
+
+        Returns:
+            (W, n, d).
+        """
+        if not torch.jit.is_tracing() and ids.size(1) > self.max_length:
+            raise BGAError(Errors.B125.format(length=ids.size(1), limit=self.max_length))
+        padding = self.config.pad_token_id
+        if padding is not None:
+            # RoBERTa's positions depend on it: they are counted over everything that is not the padding id.
+            ids = ids.masked_fill(~mask, padding)
+        embedded = self.model.embeddings(input_ids=ids)
+        if hasattr(self.model, "embeddings_project"):  # ELECTRA embeds in fewer dimensions than it computes in
+            embedded = self.model.embeddings_project(embedded)
+        return embedded
+
+    def layer(
+        self,
+        index: int,
+        hidden: Tensor,
+        mask: Tensor,
+        *,
+        context: Tensor | None = None,
+        context_bias: Tensor | None = None,
+    ) -> Tensor:
+        """One pretrained layer: Q = hidden; K, V = [context ; hidden] -> Add & Norm -> FFN -> Add & Norm.
+
+        Args:
+            index: which layer.
+            hidden: (W, n, d).
+            mask: (W, n) bool, False on padding.
+            context: (W, m, d), more keys and values, all of them attended to.
+            context_bias: scalar, (m,) or (W, m), added to the attention scores of the context.
+
+        Returns:
+            (W, n, d).
+        """
+        layer = self.model.encoder.layer[index]
+        attention = layer.attention.self
+        source = hidden if context is None else torch.cat([context, hidden], dim=1)
+        mixed = attend(
+            attention.query(hidden),
+            attention.key(source),
+            attention.value(source),
+            heads=attention.num_attention_heads,
+            bias=score_bias(mask, context, context_bias, dtype=hidden.dtype),
+            dropout=self.config.attention_probs_dropout_prob if self.training else 0.0,
+        )
+        attended = layer.attention.output(mixed, hidden)
+        return layer.output(layer.intermediate(attended), attended)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """The pretrained encoder as it was: embeddings, then every layer without context.
+
+        Args:
+            ids: (W, n) wordpiece ids.
+            mask: (W, n) bool, False on padding.
+
+        Returns:
+            (W, n, d).
+        """
+        hidden = self.embed(ids, mask)
+        for index in range(self.n_layers):
+            hidden = self.layer(index, hidden, mask)
+        return hidden
+
+
+def score_bias(
+    mask: Tensor, context: Tensor | None, context_bias: Tensor | None, *, dtype: torch.dtype
+) -> Tensor | None:
+    """What is added to the attention scores of `[context ; hidden]`: nothing at all where that is possible.
+
+    Args:
+        mask: (W, n) bool, False on padding.
+        context: (W, m, d), or None.
+        context_bias: scalar, (m,) or (W, m), or None.
+        dtype: that of the attention scores.
+
+    Returns:
+        (W, m + n), or None if every score stays as it is.
+    """
+    if (context is None or context_bias is None) and all_true(mask):
+        return None
+    own = masking_bias(mask, dtype)
+    if context is None:
+        return own
+    shape = context.shape[:2]
+    extra = own.new_zeros(shape) if context_bias is None else context_bias.to(dtype).expand(shape)
+    return torch.cat([extra, own], dim=1)
+
+
+def check_text_config(config: PretrainedConfig) -> None:
+    """Refuse what the opened layer would compute wrongly without a word."""
+    if config.model_type not in FAMILIES:
+        raise BGAError(Errors.B120.format(family=config.model_type, known=", ".join(FAMILIES)))
+    expected = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False}
+    for setting, value in expected.items():
+        actual = getattr(config, setting, value)
+        if actual != value:
+            raise BGAError(Errors.B124.format(setting=setting, actual=actual, expected=value))
+
+
+def read_config(folder: Path, *, families: dict[str, Any], unknown: str) -> PretrainedConfig:
+    """The config in a model's folder, if the family is one of ours.
+
+    Args:
+        folder: holds `config.json`.
+        families: the known families, by their `model_type`.
+        unknown: the message for any other, with `{family}` and `{known}`.
+
+    Returns:
+        The config as transformers reads it.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise BGAError(Errors.B122.format(name="config.json", folder=folder))
+    family = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    if family not in families:
+        raise BGAError(unknown.format(family=family, known=", ".join(families)))
+    return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def load_encoder(folder: Path, config: PretrainedConfig, **settings: Any) -> PreTrainedModel:
+    """The weights in a model's folder: safetensors only, no network, and none of the encoder's own missing.
+
+    Args:
+        folder: holds `*.safetensors`, of the bare encoder or of one with heads, which are left behind.
+        config: decides which class is built.
+        **settings: more arguments of that class.
+
+    Returns:
+        The encoder, in evaluation mode.
+    """
+    if not any(folder.glob("*.safetensors")):
+        raise BGAError(Errors.B122.format(name="*.safetensors", folder=folder))
+    with quiet_loading():
+        model, report = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **settings,
+        )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise BGAError(Errors.B123.format(folder=folder, number=len(missing), example=missing[0]))
+    return model
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Keep transformers from warning of the pooler and heads that are left behind on purpose."""
+    logger = logging.getLogger("transformers.modeling_utils")
+
+    def errors_only(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
+    logger.addFilter(errors_only)
+    try:
+        yield
+    finally:
+        logger.removeFilter(errors_only)
