@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 
-from ..errors import BGAError, Errors
-from .attention import all_true, attend, masking_bias
+from spacy_bga.aligner.attention import all_true, attend, masking_bias
+from spacy_bga.errors import BGAError, Errors
 
 # What each family's class must be told so that it builds no pooler. Same anatomy, same names inside.
 FAMILIES: dict[str, dict[str, Any]] = {

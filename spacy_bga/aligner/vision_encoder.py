@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 
-from ..errors import BGAError, Errors
-from .attention import all_true, attend, masking_bias
-from .text_encoder import load_encoder, read_config
+from spacy_bga.aligner.attention import all_true, attend, masking_bias
+from spacy_bga.aligner.text_encoder import load_encoder, read_config
+from spacy_bga.errors import BGAError, Errors
 
 
 @dataclass(frozen=True)
