@@ -1,0 +1,135 @@
+"""The settings of an aligner: both encoders' configurations and every choice of the method."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from spacy_bga.errors import BGAError, Errors
+
+Distance = Literal["kl", "mse", "cosine"]
+DISTANCES = ("kl", "mse", "cosine")
+
+
+@dataclass(frozen=True)
+class BGAConfig:
+    """Everything that rebuilds an aligner without its original encoders' folders.
+
+    text (dict): The text encoder's Hugging Face configuration.
+    vision (Optional[dict]): The vision encoder's; None for a text-only tagger.
+    labels (tuple[str, ...]): Entity labels; the tags are their BIO tags.
+    text_layers (tuple[int, ...]): Which layers of the text encoder are BGA layers, ascending. Empty: text only.
+    vision_layers (tuple[int, ...]): Their partners in the vision encoder; as many.
+    visual_grid (Optional[int]): The patch grid is pooled to `grid x grid` tokens, beside [CLS]. 0: [CLS] alone;
+        None: every patch.
+    max_crops (int): Object crops of an image that are used, beyond the whole image.
+    crop_grid (Optional[int]): The patch grid of a crop, as `visual_grid`.
+    window (int): Wordpieces of one window, special tokens included.
+    overlap (int): Wordpieces that neighbouring windows of a long document share.
+    shared_generators (bool): One pair of generators for all BGA layers, or one pair per layer.
+    generator_heads (Optional[int]): Attention heads of a generator; None: as the text encoder has.
+    generator_width (Optional[int]): Width of a generator's feed-forward layer; None: as the text encoder has.
+    sample (bool): Whether context samplers choose what is generated from; without, everything is kept.
+    sampler_width (int): Width of a sampler's hidden layers.
+    gumbel_temperature (float): Temperature of the straight-through Gumbel softmax.
+    keep_text, keep_visual (tuple[float, ...]): Target keep ratio of each BGA layer.
+    distance (str): "kl", "mse" or "cosine".
+    distance_temperature (float): Temperature of the softmax over features of "kl".
+    recon_weight, cycle_weight, ratio_weight (float): Weights of the objective's terms.
+    text_to_visual, visual_to_text (float): Weights of the two directions within recon and cycle.
+    detach_targets (bool): Whether the targets of a distance get no gradient.
+    context_bias (Optional[float]): Start of a learned bias on the attention to generated features, one per BGA
+        layer; None: no such bias, as in the paper.
+    train_vision (bool): Whether the vision encoder learns, its layers attending to generated text.
+    dropout (float): Dropout before the tagger's linear layer and within the generators.
+    image_size (int): Side of the square image that the vision encoder sees, in pixels.
+    image_mean, image_std (tuple[float, ...]): Its normalisation.
+    visual_branch (bool): Whether the visual branch is there. It is not needed to tag.
+    """
+
+    text: dict[str, Any]
+    vision: dict[str, Any] | None = None
+    labels: tuple[str, ...] = ()
+    text_layers: tuple[int, ...] = ()
+    vision_layers: tuple[int, ...] = ()
+    visual_grid: int | None = 4
+    max_crops: int = 0
+    crop_grid: int | None = 0
+    window: int = 128
+    overlap: int = 32
+    shared_generators: bool = True
+    generator_heads: int | None = None
+    generator_width: int | None = None
+    sample: bool = True
+    sampler_width: int = 64
+    gumbel_temperature: float = 1.0
+    keep_text: tuple[float, ...] = ()
+    keep_visual: tuple[float, ...] = ()
+    distance: Distance = "kl"
+    distance_temperature: float = 6.0
+    recon_weight: float = 1.0
+    cycle_weight: float = 1.0
+    ratio_weight: float = 1.0
+    text_to_visual: float = 1.0
+    visual_to_text: float = 1.0
+    detach_targets: bool = True
+    context_bias: float | None = None
+    train_vision: bool = False
+    dropout: float = 0.1
+    image_size: int = 224
+    image_mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    image_std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    visual_branch: bool = True
+    n_visual_tokens: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        for name in ("labels", "text_layers", "vision_layers", "keep_text", "keep_visual", "image_mean", "image_std"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.distance not in DISTANCES:
+            raise BGAError(Errors.B101.format(distance=self.distance, known=", ".join(DISTANCES)))
+        if len(self.text_layers) != len(self.vision_layers):
+            raise BGAError(Errors.B102.format(text=list(self.text_layers), vision=list(self.vision_layers)))
+        for name in ("keep_text", "keep_visual"):
+            ratios = getattr(self, name)
+            if len(ratios) != self.n_bga_layers or any(not 0 < ratio <= 1 for ratio in ratios):
+                raise BGAError(Errors.B103.format(name=name, ratios=list(ratios), layers=self.n_bga_layers))
+        if self.window < 8 or not 0 <= self.overlap <= (self.window - 2) // 2:
+            raise BGAError(Errors.B104.format(window=self.window, overlap=self.overlap))
+
+    @property
+    def n_bga_layers(self) -> int:
+        return len(self.text_layers)
+
+    def replace(self, **changes: Any) -> BGAConfig:
+        """RETURNS (BGAConfig): A copy with some settings changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> str:
+        return json.dumps({"model_type": "bga", **dataclasses.asdict(self)}, indent=2, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> BGAConfig:
+        """Read what `to_json` wrote. Raises a BGAError if it is not that."""
+        try:
+            data = json.loads(text)
+            known = {f.name for f in dataclasses.fields(cls)}
+            return cls(**{key: value for key, value in data.items() if key in known})
+        except (TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise BGAError(Errors.B105.format(error=error)) from error
+
+
+def choose_layers(layers: int | Sequence[int], n_layers: int, *, name: str) -> tuple[int, ...]:
+    """Which layers of an encoder are BGA layers.
+
+    layers (int | Sequence[int]): The number of last layers, or the layers' own numbers, from 0.
+    n_layers (int): How many layers the encoder has.
+    name (str): The setting's name, for the error message.
+    RETURNS (tuple[int, ...]): The layers' numbers, ascending.
+    """
+    chosen = list(range(n_layers - layers, n_layers)) if isinstance(layers, int) else sorted(set(layers))
+    if chosen and (chosen[0] < 0 or chosen[-1] >= n_layers):
+        raise BGAError(Errors.B106.format(name=name, layers=layers, n_layers=n_layers))
+    return tuple(chosen)

@@ -1,0 +1,38 @@
+"""How far generated features are from the real ones."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from spacy_bga.errors import BGAError, Errors
+
+
+def distance(generated: Tensor, target: Tensor, weights: Tensor, *, kind: str, temperature: float = 6.0) -> Tensor:
+    """The mean distance `D(generated, target | weights)` over kept positions.
+
+    The weights are detached: were they not, a sampler could lower its loss by dropping whatever is hard.
+
+    generated, target (Tensor): (B, k, d) features of the same positions.
+    weights (Tensor): (B, k) which positions count; an example without any counts as 0.
+    kind (str): "kl", the divergence of the softmax over features (Hinton et al. 2015, arXiv 1503.02531, at a
+        temperature, times its square); "mse" of layer-normed features; "cosine", one minus the similarity.
+    temperature (float): Only for "kl".
+    RETURNS (Tensor): A scalar.
+    """
+    if kind == "kl":
+        by_position = F.kl_div(
+            F.log_softmax(generated / temperature, dim=-1),
+            F.log_softmax(target / temperature, dim=-1),
+            reduction="none",
+            log_target=True,
+        ).sum(-1) * (temperature**2)
+    elif kind == "mse":
+        shape = generated.shape[-1:]
+        by_position = (F.layer_norm(generated, shape) - F.layer_norm(target, shape)).square().mean(-1)
+    elif kind == "cosine":
+        by_position = 1 - F.cosine_similarity(generated, target, dim=-1)
+    else:
+        raise BGAError(Errors.B101.format(distance=kind, known="kl, mse, cosine"))
+    weights = weights.detach()
+    return ((by_position * weights).sum(1) / weights.sum(1).clamp(min=1)).mean()

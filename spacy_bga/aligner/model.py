@@ -1,0 +1,245 @@
+"""The aligner: text and vision encoders joined by BGA layers, and a CRF on the text side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoConfig, PretrainedConfig
+
+from spacy_bga.aligner.config import BGAConfig
+from spacy_bga.aligner.crf import CRF
+from spacy_bga.aligner.generator import CrossModalGenerator
+from spacy_bga.aligner.layer import BGALayer
+from spacy_bga.aligner.text_encoder import TextEncoder
+from spacy_bga.aligner.vision_encoder import VisionEncoder
+from spacy_bga.aligner.visual import VisualBatch, VisualBranch, VisualStates
+from spacy_bga.aligner.windows import TextBatch, merge_wordpieces, pad_documents
+from spacy_bga.errors import BGAError, Errors
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+VISUAL_PREFIX = "visual."
+
+Losses = dict[str, Tensor]
+
+
+class BGAModel(nn.Module):
+    """BGA-MNER (arXiv 2308.02570).
+
+    The text attends to visual features that it generates itself, so that tagging needs no image: images reach
+    the tagger through the losses alone.
+
+    config (BGAConfig): The settings. text_encoder (TextEncoder): The text encoder, opened layer by layer.
+    vision_encoder (Optional[VisionEncoder]): The vision encoder; None for a text-only or a slim aligner.
+    """
+
+    def __init__(self, config: BGAConfig, text_encoder: TextEncoder, vision_encoder: VisionEncoder | None = None):
+        super().__init__()
+        self.text_encoder = text_encoder
+        width = text_encoder.width
+        heads = config.generator_heads or text_encoder.config.num_attention_heads
+        hidden = config.generator_width or text_encoder.config.intermediate_size
+        self.visual: VisualBranch | None = None
+        if vision_encoder is not None and config.n_bga_layers:
+            self.visual = VisualBranch(config, vision_encoder, text_width=width, heads=heads, hidden=hidden)
+            config = config.replace(n_visual_tokens=self.visual.n_tokens)
+        self.config = config.replace(visual_branch=self.visual is not None)
+        n_generators = min(config.n_bga_layers, 1) if config.shared_generators else config.n_bga_layers
+        self.generators = nn.ModuleList(
+            CrossModalGenerator(config.n_visual_tokens, width, heads=heads, hidden=hidden, dropout=config.dropout)
+            for _ in range(n_generators)
+        )
+        self.layers = nn.ModuleList(BGALayer(config, layer, width=width) for layer in range(config.n_bga_layers))
+        self.dropout = nn.Dropout(config.dropout)
+        self.crf = CRF(config.labels)
+        self.head = nn.Linear(width, len(self.crf.tags))
+        # What the text attends to; other than "generated" only to measure what that is worth.
+        self.context: Literal["generated", "zero", "swapped"] = "generated"
+
+    def forward(self, text: TextBatch, *, allowed: Tensor, images: VisualBatch | None = None) -> Losses:
+        """The objective: `L = L_crf + w_recon L_recon + w_cycle L_cycle + w_ratio L_ratio`.
+
+        text (TextBatch): The documents. allowed (Tensor): (B, t, L) bool, the tags that each token may have.
+        images (Optional[VisualBatch]): The images of those that have one.
+        RETURNS (dict[str, Tensor]): The terms by name, unweighted scalars, and "total". Terms without an example
+            to learn from are absent.
+        """
+        if images is not None and self.visual is None:
+            raise BGAError(Errors.B107)
+        hidden, terms = self.encode(text, images=images)
+        crf = self._crf_loss(hidden, text, allowed)
+        if crf is not None:
+            terms["crf"] = crf
+        config = self.config
+        weights = {
+            "crf": 1.0,
+            "recon": config.recon_weight,
+            "cycle": config.cycle_weight,
+            "ratio": config.ratio_weight,
+        }
+        terms["total"] = sum((weights[name] * term for name, term in terms.items()), hidden.new_zeros(()))
+        return terms
+
+    def encode(self, text: TextBatch, *, images: VisualBatch | None = None) -> tuple[Tensor, Losses]:
+        """Run the text branch and, beside it, the visual one where there are images.
+
+        RETURNS (tuple[Tensor, dict[str, Tensor]]): Features of the wordpieces (W, n, d), and the alignment terms,
+            each averaged over the BGA layers.
+        """
+        ids, mask = text.ids, text.mask
+        hidden = self.text_encoder.embed(ids, mask)
+        states = VisualStates(self.visual, images) if images is not None and self.visual is not None else None
+        kept, kept_visual = mask.to(hidden.dtype), None
+        terms: dict[str, list[Tensor]] = {}
+        for index in range(self.text_encoder.n_layers):
+            if index not in self.config.text_layers:
+                hidden = self.text_encoder.layer(index, hidden, mask)
+                continue
+            number = self.config.text_layers.index(index)
+            layer = self.layers[number]
+            generator = self.generators[0 if self.config.shared_generators else number]
+            sampled = layer.sample(hidden, mask, kept)
+            kept = sampled.kept
+            generated = generator(hidden, kept)
+            if states is not None and images is not None:
+                new, kept_visual = layer.align(
+                    sampled.select(images.rows),
+                    generated[images.rows],
+                    states,
+                    previous=kept_visual,
+                    text_to_visual=generator,
+                )
+                for name, term in new.items():
+                    terms.setdefault(name, []).append(term)
+            hidden = self.text_encoder.layer(
+                index, hidden, mask, context=self._shown(generated), context_bias=layer.context_bias
+            )
+        return hidden, {name: torch.stack(values).mean() for name, values in terms.items()}
+
+    def emissions(self, hidden: Tensor, text: TextBatch) -> Tensor:
+        """RETURNS (Tensor): (tokens, L) scores of the tags, from features of the wordpieces (W, n, d)."""
+        return self.head(self.dropout(merge_wordpieces([(hidden, text)])))
+
+    @torch.inference_mode()
+    def tag(self, chunks: Iterable[TextBatch]) -> Tensor:
+        """Emissions of documents whose windows come in chunks, so that long and short ones need not be padded alike.
+
+        chunks (Iterable[TextBatch]): At least one; together they hold every window, each names all documents.
+        RETURNS (Tensor): (tokens, L).
+        """
+        device = self.head.weight.device
+        moved = (chunk.to(device) for chunk in chunks)
+        return self.head(merge_wordpieces((self.encode(chunk)[0], chunk) for chunk in moved))
+
+    def set_dropout(self, rate: float) -> None:
+        """Set the rate of every dropout on the text side, the encoder's own included."""
+        for module in [self.text_encoder, self.generators, self.dropout, *(self.visual.generators if self.visual else ())]:
+            for part in module.modules():
+                if isinstance(part, nn.Dropout):
+                    part.p = rate
+
+    def _crf_loss(self, hidden: Tensor, text: TextBatch, allowed: Tensor) -> Tensor | None:
+        """RETURNS (Optional[Tensor]): Negative log likelihood, the mean over annotated documents."""
+        emissions, mask = pad_documents(self.emissions(hidden, text), text.lengths)
+        annotated = (~allowed & mask.unsqueeze(-1)).flatten(1).any(1)
+        if not annotated.any():
+            return None
+        return self.crf(emissions[annotated], allowed[annotated], mask[annotated]).mean()
+
+    def _shown(self, generated: Tensor) -> Tensor:
+        if self.context == "zero":
+            return torch.zeros_like(generated)
+        if self.context == "swapped":
+            return generated.roll(1, dims=0)
+        return generated
+
+    def drop_visual_branch(self) -> None:
+        """Leave out what only training from images needs."""
+        self.visual = None
+        self.config = self.config.replace(visual_branch=False)
+
+    def set_labels(self, labels: tuple[str, ...]) -> None:
+        """Change the labels; what was learnt of those that stay is kept."""
+        old_tags, old_head, old_crf = self.crf.tags, self.head, self.crf
+        self.config = self.config.replace(labels=labels)
+        device = old_head.weight.device
+        self.crf = CRF(labels).to(device)
+        self.head = nn.Linear(old_head.in_features, len(self.crf.tags)).to(device)
+        places = {tag: i for i, tag in enumerate(old_tags)}
+        pairs = [(new, places[tag]) for new, tag in enumerate(self.crf.tags) if tag in places]
+        new_index, old_index = (torch.tensor(column, device=device) for column in zip(*pairs, strict=True))
+        with torch.no_grad():
+            self.head.weight[new_index] = old_head.weight[old_index]
+            self.head.bias[new_index] = old_head.bias[old_index]
+            self.crf.start[new_index] = old_crf.start[old_index]
+            self.crf.end[new_index] = old_crf.end[old_index]
+            self.crf.transitions[new_index[:, None], new_index] = old_crf.transitions[old_index[:, None], old_index]
+
+    def saved_state(self, *, visual_branch: bool) -> dict[str, Tensor]:
+        """RETURNS (dict[str, Tensor]): The weights to save."""
+        return {
+            name: tensor.detach().cpu().contiguous()
+            for name, tensor in self.state_dict().items()
+            if visual_branch or not name.startswith(VISUAL_PREFIX)
+        }
+
+    def saved_config(self, *, visual_branch: bool) -> BGAConfig:
+        """RETURNS (BGAConfig): The settings to save beside `saved_state`."""
+        return self.config.replace(visual_branch=visual_branch and self.visual is not None)
+
+    def save_pretrained(self, folder: Path | str, *, visual_branch: bool = True) -> None:
+        """Write config.json and model.safetensors.
+
+        folder (Path | str): Made if it isn't there. visual_branch (bool): Whether to write the visual branch too.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        config = self.saved_config(visual_branch=visual_branch)
+        (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf8")
+        save_file(self.saved_state(visual_branch=visual_branch), folder / WEIGHTS_FILE, metadata={"format": "pt"})
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> BGAModel:
+        """Read what `save_pretrained` wrote. Raises a BGAError if it isn't there or doesn't fit."""
+        folder = Path(folder)
+        try:
+            config = BGAConfig.from_json((folder / CONFIG_FILE).read_text(encoding="utf8"))
+            state = load_file(folder / WEIGHTS_FILE)
+        except BGAError:
+            raise
+        except Exception as error:  # safetensors has an exception of its own, which is no OSError
+            raise BGAError(Errors.B109.format(path=folder, error=error)) from error
+        return cls.from_state(config, state, source=str(folder))
+
+    @classmethod
+    def from_config(cls, config: BGAConfig) -> BGAModel:
+        """RETURNS (BGAModel): An aligner with random weights."""
+        vision = None
+        if config.visual_branch and config.vision is not None and config.n_bga_layers:
+            vision = VisionEncoder.from_config(encoder_config(config.vision))
+        return cls(config, TextEncoder.from_config(encoder_config(config.text)), vision)
+
+    @classmethod
+    def from_state(cls, config: BGAConfig, state: dict[str, Tensor], *, source: str = "bytes") -> BGAModel:
+        """RETURNS (BGAModel): An aligner with these weights. Raises a BGAError if they don't fit the config."""
+        from transformers.modeling_utils import no_init_weights
+
+        with no_init_weights():  # the weights are about to be loaded, and drawing them takes longer
+            model = cls.from_config(config)
+        try:
+            model.load_state_dict(state)
+        except RuntimeError as error:
+            raise BGAError(Errors.B108.format(path=source, error=error)) from error
+        return model.eval()
+
+
+
+def encoder_config(data: dict) -> PretrainedConfig:
+    """RETURNS (PretrainedConfig): An encoder's configuration from its dict."""
+    settings = dict(data)
+    return AutoConfig.for_model(settings.pop("model_type"), **settings)

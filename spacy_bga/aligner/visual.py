@@ -1,0 +1,165 @@
+"""The visual branch: what only training needs, and a slim pipeline leaves out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from spacy_bga.aligner.config import BGAConfig
+from spacy_bga.aligner.generator import CrossModalGenerator
+from spacy_bga.aligner.sampler import ContextSampler
+from spacy_bga.aligner.vision_encoder import VisionEncoder
+
+
+@dataclass(frozen=True)
+class VisualBatch:
+    """The images of those examples that have one: as features if the encoder is frozen, else as pixels.
+
+    rows (Tensor): (I,) the text window that each of I examples pairs with its image.
+    features (Optional[Tensor]): (N, I, m, d_v) visual tokens at each of N BGA layers; zeros where absent.
+    valid (Optional[Tensor]): (I, m) bool, which of them are there.
+    pixels (Optional[Tensor]): (K, 3, H, W) of all images and crops.
+    examples, slots (Optional[Tensor]): (K,) whose each is, and whether it is the image (0) or a crop (1, 2, ...).
+    """
+
+    rows: Tensor
+    features: Tensor | None = None
+    valid: Tensor | None = None
+    pixels: Tensor | None = None
+    examples: Tensor | None = None
+    slots: Tensor | None = None
+
+    def to(self, device: torch.device) -> VisualBatch:
+        return VisualBatch(*(None if t is None else t.to(device) for t in vars(self).values()))
+
+
+def count_tokens(config: BGAConfig, n_patches: int) -> tuple[int, int]:
+    """RETURNS (tuple[int, int]): Visual tokens of an image and of a crop, [CLS] included."""
+    image, crop = (
+        1 + (n_patches if grid is None else grid * grid) for grid in (config.visual_grid, config.crop_grid)
+    )
+    return image, crop
+
+
+class VisualBranch(nn.Module):
+    """The vision encoder, its samplers, the visual-to-text generators, and projections between widths.
+
+    config (BGAConfig): The aligner's settings. encoder (VisionEncoder): The pretrained encoder, opened.
+    text_width (int): Width `d` of the textual tokens.
+    heads, hidden (int): Of the visual-to-text generators.
+    """
+
+    def __init__(self, config: BGAConfig, encoder: VisionEncoder, *, text_width: int, heads: int, hidden: int):
+        super().__init__()
+        self.config = config
+        self.encoder = encoder
+        self.encoder.requires_grad_(config.train_vision)
+        rows, columns = encoder.patch_grid(config.image_size)
+        self.grid_shape = (rows, columns)
+        self.n_image_tokens, self.n_crop_tokens = count_tokens(config, rows * columns)
+        same = encoder.width == text_width
+        self.to_text = nn.Identity() if same else nn.Linear(encoder.width, text_width)
+        self.to_vision = nn.Identity() if same else nn.Linear(text_width, encoder.width)
+        n_layers = config.n_bga_layers
+        self.samplers = nn.ModuleList(
+            ContextSampler(encoder.width, config.sampler_width, keep_ratio=keep, temperature=config.gumbel_temperature)
+            for keep in (config.keep_visual if config.sample else ())
+        )
+        self.generators = nn.ModuleList(
+            CrossModalGenerator(config.window, text_width, heads=heads, hidden=hidden, dropout=config.dropout)
+            for _ in range(1 if config.shared_generators else n_layers)
+        )
+
+    @property
+    def n_tokens(self) -> int:
+        """The most visual tokens that an example has: its image's, then its crops'."""
+        return self.n_image_tokens + self.config.max_crops * self.n_crop_tokens
+
+    def sample(self, layer: int, tokens: Tensor, valid: Tensor, previous: Tensor) -> Tensor:
+        """RETURNS (Tensor): (I, m) the visual mask of a BGA layer; everything valid without samplers."""
+        return self.samplers[layer](tokens, valid, previous) if self.config.sample else valid.to(tokens.dtype)
+
+    def generate_text(self, layer: int, visual: Tensor, kept: Tensor, *, n_tokens: int) -> Tensor:
+        """RETURNS (Tensor): (I, n, d) pseudo-textual tokens from visual tokens (I, m, d) of the text's width."""
+        generator = self.generators[0 if self.config.shared_generators else layer]
+        return generator(visual, kept, n_tokens=n_tokens)
+
+    @torch.no_grad()
+    def frozen_features(self, pixels: Tensor, *, crop: bool = False) -> Tensor:
+        """The visual tokens that enter each BGA layer's vision layer, which never change while the encoder is frozen.
+
+        pixels (Tensor): (K, 3, H, W). crop (bool): Whether they are object crops, which are pooled more.
+        RETURNS (Tensor): (K, N, m, d_v).
+        """
+        self.encoder.eval()
+        states, hidden, done = [], self.encoder.embed(pixels), 0
+        for index in self.config.vision_layers:
+            hidden, done = self._advance(hidden, done, index), index
+            states.append(self._pool(hidden, crop=crop))
+        return torch.stack(states, dim=1)
+
+    def _advance(self, hidden: Tensor, start: int, end: int) -> Tensor:
+        for index in range(start, end):
+            hidden = self.encoder.layer(index, hidden)
+        return hidden
+
+    def _pool(self, hidden: Tensor, *, crop: bool) -> Tensor:
+        return self.encoder.pool_grid(hidden, self.config.crop_grid if crop else self.config.visual_grid, shape=self.grid_shape)
+
+
+class VisualStates:
+    """Walks the visual side of one batch through the BGA layers.
+
+    branch (VisualBranch): The modules. batch (VisualBatch): The images.
+    """
+
+    def __init__(self, branch: VisualBranch, batch: VisualBatch):
+        self.branch = branch
+        self.batch = batch
+        self.hidden: Tensor | None = None
+        self.done = 0
+
+    def enter(self, layer: int) -> tuple[Tensor, Tensor]:
+        """RETURNS (tuple[Tensor, Tensor]): V (I, m, d_v) as it enters a BGA layer, and which of it is there (I, m)."""
+        batch, branch = self.batch, self.branch
+        if batch.features is not None and batch.valid is not None:
+            return batch.features[layer], batch.valid
+        if self.hidden is None:
+            self.hidden = branch.encoder.embed(batch.pixels)
+        index = branch.config.vision_layers[layer]
+        self.hidden, self.done = branch._advance(self.hidden, self.done, index), index
+        return self._gather()
+
+    def leave(self, layer: int, generated: Tensor, mask: Tensor) -> None:
+        """Run the vision layer with keys and values `[Tp ; V]`, if the encoder learns.
+
+        generated (Tensor): (I, n, d) Tp. mask (Tensor): (I, n) bool, which of it stands for a wordpiece.
+        The last BGA layer's output would reach no loss, so it is not computed.
+        """
+        if self.hidden is None or layer == self.branch.config.n_bga_layers - 1:
+            return
+        examples = self.batch.examples
+        context = self.branch.to_vision(generated)[examples]
+        self.hidden = self.branch.encoder.layer(self.done, self.hidden, context=context, context_mask=mask[examples])
+        self.done += 1
+
+    def _gather(self) -> tuple[Tensor, Tensor]:
+        """Put the pooled tokens of images and crops side by side, by example."""
+        branch, batch = self.branch, self.batch
+        assert self.hidden is not None
+        assert batch.slots is not None
+        assert batch.examples is not None
+        n_examples = len(batch.rows)
+        tokens = self.hidden.new_zeros(n_examples, branch.n_tokens, self.hidden.shape[-1])
+        valid = torch.zeros(n_examples, branch.n_tokens, dtype=torch.bool, device=tokens.device)
+        start = 0
+        for slot in range(1 + branch.config.max_crops):
+            end = start + (branch.n_crop_tokens if slot else branch.n_image_tokens)
+            chosen = batch.slots == slot
+            owners = batch.examples[chosen]
+            tokens[owners, start:end] = branch._pool(self.hidden[chosen], crop=slot > 0)
+            valid[owners, start:end] = True
+            start = end
+        return tokens, valid

@@ -1,0 +1,95 @@
+"""Long documents: windows of wordpieces in, one row of features per token out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a document's wordpieces, and the part of it whose features are used.
+
+    start, end (int): The wordpieces that the encoder sees. own_start, own_end (int): Those that no neighbour sees
+    with more context on its poorer side.
+    """
+
+    start: int
+    end: int
+    own_start: int
+    own_end: int
+
+
+def plan_windows(n_pieces: int, size: int, overlap: int) -> list[Window]:
+    """Cover `n_pieces` wordpieces with windows; each wordpiece is owned by exactly one.
+
+    n_pieces (int): Wordpieces of the document. size (int): The most of a window, special tokens not counted.
+    overlap (int): Wordpieces shared by neighbours, at most half of `size`.
+    RETURNS (list[Window]): Left to right; none for no wordpieces.
+    """
+    if n_pieces <= size:
+        return [Window(0, n_pieces, 0, n_pieces)] if n_pieces else []
+    starts = list(range(0, n_pieces - size, size - overlap)) + [n_pieces - size]
+    borders = [0]
+    for left, right in zip(starts, starts[1:], strict=False):
+        borders.append((right + left + size) // 2)  # the middle of what the two share
+    borders.append(n_pieces)
+    return [Window(s, s + size, borders[i], borders[i + 1]) for i, s in enumerate(starts)]
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Documents as windows of wordpieces.
+
+    ids (Tensor): (W, n) wordpiece ids of all windows. mask (Tensor): (W, n) bool, False at padding.
+    places (Tensor): (P,) where each used wordpiece stands in the flattened (W * n) windows.
+    tokens (Tensor): (P,) which token of the batch, over all documents, each belongs to; ascending.
+    lengths (tuple[int, ...]): Tokens of each document. A token may have no wordpiece, a document no token.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    places: Tensor
+    tokens: Tensor
+    lengths: tuple[int, ...]
+
+    def to(self, device: torch.device) -> TextBatch:
+        moved = (t.to(device) for t in (self.ids, self.mask, self.places, self.tokens))
+        return TextBatch(*moved, self.lengths)
+
+    @property
+    def n_tokens(self) -> int:
+        return sum(self.lengths)
+
+
+def merge_wordpieces(parts: Iterable[tuple[Tensor, TextBatch]]) -> Tensor:
+    """The mean of each token's wordpieces.
+
+    parts (Iterable[tuple[Tensor, TextBatch]]): At least one: features (W, n, d), and the windows that they are of.
+    RETURNS (Tensor): (tokens, d); zeros for a token without wordpieces.
+    """
+    totals = counts = None
+    for hidden, batch in parts:
+        if totals is None:
+            totals = hidden.new_zeros(batch.n_tokens, hidden.shape[-1])
+            counts = hidden.new_zeros(batch.n_tokens)
+        totals.index_add_(0, batch.tokens, hidden.flatten(0, 1).index_select(0, batch.places))
+        counts.index_add_(0, batch.tokens, torch.ones_like(batch.tokens, dtype=hidden.dtype))
+    return totals / counts.clamp(min=1).unsqueeze(-1)
+
+
+def pad_documents(flat: Tensor, lengths: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Split rows of tokens into documents.
+
+    flat (Tensor): (tokens, ...). lengths (tuple[int, ...]): Tokens of each of B documents.
+    RETURNS (tuple[Tensor, Tensor]): (B, t, ...) padded with zeros, and the mask (B, t) bool.
+    """
+    counts = torch.tensor(lengths, dtype=torch.long, device=flat.device)
+    longest = max(lengths, default=0)
+    mask = torch.arange(longest, device=flat.device)[None, :] < counts[:, None]
+    padded = flat.new_zeros(len(lengths), longest, *flat.shape[1:])
+    padded[mask] = flat
+    return padded, mask

@@ -1,0 +1,328 @@
+"""The pipeline component `bga_ner`: named entities from text, learnt with images, found without."""
+
+# No `from __future__ import annotations`: spaCy validates settings against the annotations, and wants types, not strings.
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import srsly
+from spacy import util
+from spacy.language import Language
+from spacy.pipeline.trainable_pipe import TrainablePipe
+from spacy.tokens import Doc
+from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.vocab import Vocab
+from thinc.api import Config, Model, Optimizer
+
+from spacy_bga.errors import BGAError, Errors
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DEFAULT_CONFIG = """
+[bga_ner]
+# What spaCy's learning rate is multiplied by: a CRF learns badly at an encoder's rate.
+rate_scales = {"encoder": 1.0, "generator": 5.0, "head": 10.0}
+# Entities already on a Doc are kept, and new ones that overlap them dropped; true replaces them all.
+overwrite = false
+# Wordpieces that go through the encoder at once, padding included.
+max_wordpieces = 4096
+# Whether a saved pipeline can go on learning from images. It never needs that to tag.
+save_visual_branch = false
+# The name of the extension attribute that holds a Doc's image.
+image_attr = "image"
+# A folder for the features of a frozen vision encoder; null keeps them in memory while training.
+feature_cache = null
+# An image that can't be decoded while training: "warn", "error" or "ignore".
+on_missing = "warn"
+
+[bga_ner.scorer]
+@scorers = "spacy.ner_scorer.v1"
+
+[bga_ner.model]
+@architectures = "spacy_bga.BGAModel.v1"
+text_encoder = "sentence-transformers/all-MiniLM-L6-v2"
+vision_encoder = "facebook/dinov2-small"
+bga_layers = 2
+image_size = 224
+"""
+LOSS_TERMS = ("crf", "recon", "cycle", "ratio")
+
+
+@Language.factory(
+    "bga_ner",
+    assigns=["doc.ents", "token.ent_iob", "token.ent_type"],
+    default_config=Config().from_str(DEFAULT_CONFIG)["bga_ner"],
+    default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
+)
+def make_bga_ner(
+    nlp: Language,
+    name: str,
+    model: Model,
+    rate_scales: dict[str, float],
+    overwrite: bool,
+    max_wordpieces: int,
+    save_visual_branch: bool,
+    image_attr: str,
+    feature_cache: str | None,
+    on_missing: Literal["warn", "error", "ignore"],
+    scorer: Callable | None,
+) -> "BGANer":
+    """Make a `bga_ner` component. See `BGANer` for the settings."""
+    return BGANer(
+        nlp.vocab,
+        model,
+        name,
+        rate_scales=rate_scales,
+        overwrite=overwrite,
+        max_wordpieces=max_wordpieces,
+        save_visual_branch=save_visual_branch,
+        image_attr=image_attr,
+        feature_cache=Path(feature_cache) if feature_cache else None,
+        on_missing=on_missing,
+        scorer=scorer,
+    )
+
+
+class BGANer(TrainablePipe):
+    """Named entity recognition by bidirectional generative alignment (BGA-MNER, arXiv 2308.02570).
+
+    It learns from texts with labels, from texts with images, and from both; it tags from text alone.
+
+    vocab (Vocab): The shared vocabulary. model (Model): Of the architecture `spacy_bga.BGAModel.v1`.
+    name (str): The component's name.
+    rate_scales (Mapping[str, float]): What the learning rate is multiplied by, for "encoder", "generator" and "head".
+    overwrite (bool): Whether entities already on a Doc are replaced. Else they are kept, and respected.
+    max_wordpieces (int): The most wordpieces that go through the encoder at once.
+    save_visual_branch (bool): Whether to save what only training from images needs.
+    image_attr (str): The extension attribute that holds a Doc's image.
+    feature_cache (Optional[Path]): A folder for the features of a frozen vision encoder.
+    on_missing (str): What to do about an image that can't be decoded: "warn", "error" or "ignore".
+    scorer (Optional[Callable]): The scoring method.
+    """
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str = "bga_ner",
+        *,
+        rate_scales: Mapping[str, float] | None = None,
+        overwrite: bool = False,
+        max_wordpieces: int = 4096,
+        save_visual_branch: bool = False,
+        image_attr: str = "image",
+        feature_cache: Path | None = None,
+        on_missing: Literal["warn", "error", "ignore"] = "warn",
+        scorer: Callable | None = None,
+    ):
+        from spacy_bga.corpus.images import register_image_extension
+        from spacy_bga.pipeline.bridge import get_shim
+
+        super().__init__(vocab, model, name, labels=[])
+        self.scorer = scorer
+        self.overwrite = overwrite
+        self.max_wordpieces = max_wordpieces
+        self.image_attr = image_attr
+        self.feature_cache = feature_cache
+        self.on_missing = on_missing
+        self._features: Any = None
+        shim = get_shim(model)
+        shim.save_visual_branch = save_visual_branch
+        shim.rate_scales.update(rate_scales or {})
+        register_image_extension(image_attr)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """RETURNS (tuple[str, ...]): The entity labels."""
+        return tuple(self.cfg["labels"])
+
+    @property
+    def label_data(self) -> tuple[str, ...]:
+        """RETURNS (tuple[str, ...]): What `spacy init labels` writes and `initialize` reads."""
+        return self.labels
+
+    @property
+    def loss_terms(self) -> tuple[str, ...]:
+        """RETURNS (tuple[str, ...]): The keys under which `update` records the terms of the loss."""
+        return tuple(f"{self.name}_{term}" for term in LOSS_TERMS)
+
+    def add_label(self, label: str) -> int:
+        """Add an entity label, also to a trained component; what it has learnt is kept.
+
+        label (str): The label. RETURNS (int): 0 if it was there already, else 1.
+        """
+        if not isinstance(label, str) or not label:
+            raise BGAError(Errors.B203.format(label=label))
+        if label in self.labels:
+            return 0
+        self.cfg["labels"] = [*self.labels, label]
+        self.vocab.strings.add(label)
+        shim = self.model.shims[0]
+        if shim._model is not None:
+            shim.aligner.set_labels(self.labels)
+            shim.reset_optimizer()
+        return 1
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        """Load the encoders, choose the labels, and compute the features of a frozen vision encoder.
+
+        get_examples (Callable[[], Iterable[Example]]): Returns the training data, or a sample of it.
+        nlp (Optional[Language]): The pipeline. labels (Optional[Sequence[str]]): The labels; None: those of the data,
+            and of `add_label`.
+        """
+        from spacy_bga.pipeline.bridge import build_aligner, get_shim
+
+        validate_get_examples(get_examples, "BGANer.initialize")
+        examples = list(get_examples())
+        if labels is None:
+            found = {ent.label_ for example in examples for ent in example.reference.ents}
+            labels = [*self.labels, *sorted(found - set(self.labels))]
+        if not labels:
+            raise BGAError(Errors.B204.format(name=self.name))
+        self.cfg["labels"] = list(labels)
+        for label in labels:
+            self.vocab.strings.add(label)
+        get_shim(self.model).set_aligner(*build_aligner(self.model.attrs["settings"], labels))
+        self._features = None
+        images = [sources for example in examples if (sources := self._images(example))]
+        features = self._image_features() if images else None
+        if features is not None and not features.branch.config.train_vision:
+            features.prepare(images, progress=True)
+
+    def predict(self, docs: Iterable[Doc]) -> list["np.ndarray"]:
+        """Find the best tags, without modifying the docs. No image is looked at.
+
+        docs (Iterable[Doc]): The documents.
+        RETURNS (list[np.ndarray]): For each document, a BIO tag id for each token that isn't white space.
+        """
+        from spacy_bga.pipeline.bridge import predict_tags
+
+        return predict_tags(self.model, list(docs), max_wordpieces=self.max_wordpieces, overwrite=self.overwrite)
+
+    def set_annotations(self, docs: Iterable[Doc], tags: Iterable["np.ndarray"]) -> None:
+        """Set `doc.ents` from predicted tags.
+
+        docs (Iterable[Doc]): The documents. tags (Iterable[np.ndarray]): What `predict` returned for them.
+        """
+        from spacy_bga.pipeline.tags import blocked_spans, merge_entities, to_spans
+
+        for doc, ids in zip(docs, tags, strict=True):
+            entities = merge_entities(doc, to_spans(doc, ids, self.labels), overwrite=self.overwrite)
+            doc.set_ents(entities, blocked=blocked_spans(doc), default="outside")
+
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
+        """Tag a stream. If a batch fails, its documents are tried one by one before the error handler is asked.
+
+        stream (Iterable[Doc]): The documents. batch_size (int): How many to buffer; within the buffer, documents of
+            like length go through the encoder together.
+        YIELDS (Doc): The documents, in order.
+        """
+        for docs in util.minibatch(stream, size=batch_size):
+            yield from self._annotate(docs)
+
+    def _annotate(self, docs: list[Doc]) -> list[Doc]:
+        """RETURNS (list[Doc]): The documents that could be tagged."""
+        try:
+            self.set_annotations(docs, self.predict(docs))
+            return docs
+        except Exception as error:
+            if len(docs) > 1:
+                return [done for doc in docs for done in self._annotate([doc])]
+            self.get_error_handler()(self.name, self, docs, error)
+            return []
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Learn from a batch. An example contributes what it has: annotation, an image, or both.
+
+        examples (Iterable[Example]): The batch. drop (float): The dropout rate of the text side.
+        sgd (Optional[Optimizer]): The optimizer; None leaves the gradients to a later `finish_update`.
+        losses (Optional[dict[str, float]]): Updated under the component's name with the whole loss, and under
+            `loss_terms` with its unweighted terms.
+        RETURNS (dict[str, float]): The losses.
+        """
+        from spacy_bga.pipeline.bridge import collate, get_shim
+
+        losses = {} if losses is None else losses
+        for key in (self.name, *self.loss_terms):
+            losses.setdefault(key, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "BGANer.update")
+        images = [self._images(example) for example in examples]
+        features = self._image_features() if any(images) else None
+        batch = collate(self.model, examples, images, features)
+        if batch is None:
+            return losses
+        get_shim(self.model).aligner.set_dropout(drop)
+        terms, backprop = self.model.begin_update(batch)
+        backprop(1.0)
+        if sgd not in (None, False):
+            self.finish_update(sgd)
+        losses[self.name] += terms.pop("total")
+        for name, value in terms.items():
+            losses[f"{self.name}_{name}"] += value
+        return losses
+
+    def _images(self, example: Example) -> list[str | bytes]:
+        from spacy_bga.corpus.images import get_images
+
+        return get_images(example.reference, attr=self.image_attr)
+
+    def _image_features(self) -> Any:
+        """RETURNS (Optional[ImageFeatures]): None for a text-only aligner."""
+        from spacy_bga.pipeline.bridge import image_features
+
+        if self._features is None:
+            self._features = image_features(self.model, folder=self.feature_cache, on_missing=self.on_missing)
+        return self._features
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Write a folder: the settings, and in `model` what `BGAModel.from_pretrained` reads.
+
+        path (Union[str, Path]): The folder. exclude (Iterable[str]): Names of fields to leave out.
+        """
+        serialize = {
+            "cfg": lambda p: srsly.write_json(p, self.cfg),
+            "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
+            "model": lambda p: self.model.shims[0].to_disk(p),
+        }
+        util.to_disk(path, serialize, exclude)
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "BGANer":
+        """Read what `to_disk` wrote; neither the network nor the original encoders are needed.
+
+        path (Union[str, Path]): The folder. exclude (Iterable[str]): Names of fields to leave out.
+        RETURNS (BGANer): This component.
+        """
+        deserialize = {
+            "cfg": lambda p: self.cfg.update(srsly.read_json(p)),
+            "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
+            "model": lambda p: self.model.shims[0].from_disk(p),
+        }
+        util.from_disk(path, deserialize, exclude)
+        self._features = None
+        return self
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "BGANer":
+        """Read what `to_bytes` wrote.
+
+        bytes_data (bytes): The data. exclude (Iterable[str]): Names of fields to leave out.
+        RETURNS (BGANer): This component.
+        """
+        super().from_bytes(bytes_data, exclude=exclude)
+        self._features = None
+        return self

@@ -1,0 +1,242 @@
+"""Where thinc meets torch: documents in, tags out; examples in, losses and their gradients out."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.api import Model
+
+from spacy_bga.aligner.config import BGAConfig, choose_layers
+from spacy_bga.aligner.model import BGAModel
+from spacy_bga.aligner.text_encoder import TextEncoder
+from spacy_bga.aligner.vision_encoder import VisionEncoder
+from spacy_bga.aligner.visual import VisualBatch
+from spacy_bga.aligner.windows import TextBatch, pad_documents
+from spacy_bga.errors import BGAError, Errors
+from spacy_bga.pipeline.encoders import resolve_encoder
+from spacy_bga.pipeline.features import ImageFeatures, Source
+from spacy_bga.pipeline.shim import BGAShim
+from spacy_bga.pipeline.tags import allowed_tags, content_tokens, has_annotation, preset_mask
+from spacy_bga.pipeline.wordpieces import WordpieceTokenizer
+
+DECODE_BATCH = 64  # documents whose tags are decoded at once
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the architecture was given: see `spacy_bga.BGAModel.v1`."""
+
+    text_encoder: str
+    vision_encoder: str | None
+    bga_layers: int | tuple[int, ...]
+    vision_layers: int | tuple[int, ...] | None
+    keep_text: float | tuple[float, ...]
+    keep_visual: float | tuple[float, ...]
+    image_size: int | None
+    window: int
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """The examples of one step, as tensors. allowed (Tensor): (B, t, L) bool, the tags each token may have."""
+
+    text: TextBatch
+    allowed: torch.Tensor
+    images: VisualBatch | None
+
+
+def forward(model: Model, batch: TrainingBatch, is_train: bool) -> tuple[dict[str, float], Callable[[float], None]]:
+    """thinc's forward function: the terms of the loss, and a callback that adds its gradients, scaled.
+
+    batch (TrainingBatch): What `collate` makes.
+    """
+    shim = get_shim(model)
+    aligner = shim.aligner.train()
+    device = shim.device
+    images = None if batch.images is None else batch.images.to(device)
+    losses = aligner(batch.text.to(device), allowed=batch.allowed.to(device), images=images)
+
+    def backprop(scale: float = 1.0) -> None:
+        if losses["total"].requires_grad:
+            (losses["total"] * scale).backward()
+
+    return {name: float(term.detach()) for name, term in losses.items()}, backprop
+
+
+def get_shim(model: Model) -> BGAShim:
+    """RETURNS (BGAShim): What holds the aligner. Raises a BGAError if the model is of another architecture."""
+    for shim in model.shims:
+        if isinstance(shim, BGAShim):
+            return shim
+    raise BGAError(Errors.B202.format(name=model.name))
+
+
+def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, WordpieceTokenizer]:
+    """Load the pretrained encoders and join them.
+
+    settings (Settings): The architecture's. labels (Sequence[str]): The entity labels.
+    RETURNS (tuple[BGAModel, WordpieceTokenizer]): The aligner, new but for its encoders, and its tokenizer.
+    """
+    folder = resolve_encoder(settings.text_encoder)
+    text = TextEncoder.from_pretrained(folder)
+    vision = None
+    if settings.vision_encoder is not None and settings.bga_layers not in (0, ()):
+        vision = VisionEncoder.from_pretrained(resolve_encoder(settings.vision_encoder))
+    window = min(settings.window, text.max_length)
+    config = BGAConfig(
+        text=text.config.to_dict(),
+        vision=vision.config.to_dict() if vision is not None else None,
+        labels=tuple(labels),
+        window=window,
+        **_layer_settings(settings, text, vision),
+        **_image_settings(settings, vision),
+        **settings.options,
+    )
+    tokenizer = WordpieceTokenizer.from_folder(folder, window=window, overlap=config.overlap)
+    return BGAModel(config, text, vision), tokenizer
+
+
+def _layer_settings(settings: Settings, text: TextEncoder, vision: VisionEncoder | None) -> dict[str, Any]:
+    if vision is None:
+        return {}
+    chosen = settings.bga_layers
+    partners = settings.vision_layers
+    if partners is None:
+        partners = chosen if isinstance(chosen, int) else len(chosen)
+    layers = choose_layers(chosen, text.n_layers, name="bga_layers")
+    return {
+        "text_layers": layers,
+        "vision_layers": choose_layers(partners, vision.n_layers, name="vision_layers"),
+        "keep_text": _per_layer(settings.keep_text, len(layers)),
+        "keep_visual": _per_layer(settings.keep_visual, len(layers)),
+    }
+
+
+def _per_layer(ratio: float | tuple[float, ...], n_layers: int) -> tuple[float, ...]:
+    return (float(ratio),) * n_layers if isinstance(ratio, int | float) else tuple(ratio)
+
+
+def _image_settings(settings: Settings, vision: VisionEncoder | None) -> dict[str, Any]:
+    if vision is None:
+        return {}
+    size = settings.image_size or vision.image_size
+    return {"image_size": size, "image_mean": vision.image_mean, "image_std": vision.image_std}
+
+
+def predict_tags(model: Model, docs: Sequence[Doc], *, max_wordpieces: int, overwrite: bool) -> list[np.ndarray]:
+    """The best tags of each document. No image is looked at.
+
+    docs (Sequence[Doc]): Any documents. max_wordpieces (int): The most that go through the encoder at once.
+    overwrite (bool): Whether entities already on a document are ignored; else their tokens get no tag but O.
+    RETURNS (list[np.ndarray]): One tag id for each token that isn't white space.
+    """
+    limit_worker_threads()
+    shim = get_shim(model)
+    aligner = shim.aligner.eval()
+    contents = [content_tokens(doc) for doc in docs]
+    pieces = [shim.wordpieces.split(words(doc, content)) for doc, content in zip(docs, contents, strict=True)]
+    lengths = [doc.n_words for doc in pieces]
+    if not sum(lengths):
+        return [np.zeros(0, dtype=np.int64) for _ in docs]
+    with torch.inference_mode():
+        chunks = list(shim.wordpieces.chunks(pieces, max_wordpieces)) or [shim.wordpieces.batch(pieces, [])]
+        emissions = aligner.tag(chunks).cpu()
+    taken = [preset_mask(doc, overwrite=overwrite) for doc in docs]
+    return _decode(aligner, emissions, lengths, taken)
+
+
+def _decode(aligner: BGAModel, emissions: torch.Tensor, lengths: list[int], taken: list[np.ndarray]) -> list[np.ndarray]:
+    """Viterbi, over documents of like length together. taken: tokens that belong to an entity already."""
+    rows = emissions.split(lengths)
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    tags: list[np.ndarray] = [np.zeros(0, dtype=np.int64)] * len(lengths)
+    for start in range(0, len(order), DECODE_BATCH):
+        part = [i for i in order[start : start + DECODE_BATCH] if lengths[i]]
+        if not part:
+            continue
+        sizes = tuple(lengths[i] for i in part)
+        padded, mask = pad_documents(torch.cat([rows[i] for i in part]), sizes)
+        allowed = None
+        if any(taken[i].any() for i in part):
+            blocked, _ = pad_documents(torch.from_numpy(np.concatenate([taken[i] for i in part])), sizes)
+            allowed = torch.ones_like(padded, dtype=torch.bool)
+            allowed[..., 1:] = ~blocked.unsqueeze(-1)  # O alone
+        best = aligner.crf.viterbi(padded, mask, allowed).numpy()
+        for i, row in zip(part, best, strict=True):
+            tags[i] = row[: lengths[i]]
+    return tags
+
+
+def collate(
+    model: Model, examples: Sequence[Example], images: Sequence[Sequence[Source]], features: ImageFeatures | None
+) -> TrainingBatch | None:
+    """Examples as tensors. One that has nothing to learn from, neither annotation nor a usable image, is left out.
+
+    examples (Sequence[Example]): The examples. images (Sequence[Sequence[Source]]): The images of each.
+    features (Optional[ImageFeatures]): What turns images into features; None to leave them alone.
+    RETURNS (Optional[TrainingBatch]): None if there is nothing to learn from.
+    """
+    shim = get_shim(model)
+    annotated = [has_annotation(example) for example in examples]
+    kept = [i for i in range(len(examples)) if annotated[i] or (features is not None and images[i])]
+    docs = [examples[i].predicted for i in kept]
+    pieces = [shim.wordpieces.split(words(doc, content_tokens(doc))) for doc in docs]
+    windows = shim.wordpieces.windows(pieces)
+    if not windows:
+        return None
+    first_window: dict[int, int] = {}
+    for row, (place, _) in enumerate(windows):
+        first_window.setdefault(place, row)
+    visual = None
+    if features is not None:
+        paired = [place for place, i in enumerate(kept) if images[i] and place in first_window]
+        visual = features.collate([images[kept[place]] for place in paired], [first_window[p] for p in paired])
+    if visual is None and not any(annotated):
+        return None
+    allowed = [torch.from_numpy(allowed_tags(examples[i], shim.aligner.config.labels)) for i in kept]
+    text = shim.wordpieces.batch(pieces, windows)
+    return TrainingBatch(text, pad_documents(torch.cat(allowed), text.lengths)[0], visual)
+
+
+def image_features(model: Model, *, folder: Path | None, on_missing: Any) -> ImageFeatures | None:
+    """RETURNS (Optional[ImageFeatures]): The aligner's way from images to features; None for a text-only aligner.
+
+    Raises a BGAError if the aligner was saved without its visual branch.
+    """
+    aligner = get_shim(model).aligner
+    if aligner.config.n_bga_layers == 0:
+        return None
+    if aligner.visual is None:
+        raise BGAError(Errors.B107)
+    return ImageFeatures(aligner.visual, folder, on_missing=on_missing)
+
+
+def words(doc: Doc, content: np.ndarray) -> list[str]:
+    """RETURNS (list[str]): The texts of some of a document's tokens."""
+    return [doc[int(i)].text for i in content]
+
+
+_MAIN_PROCESS = os.getpid()
+_threads_limited = False
+
+
+def limit_worker_threads() -> None:
+    """One torch thread in a worker process.
+
+    Torch's threads don't survive a fork: a worker that inherits a started pool waits for them forever. And several
+    workers with a pool each are slower than with a thread each.
+    """
+    global _threads_limited
+    if not _threads_limited and (os.getpid() != _MAIN_PROCESS or multiprocessing.parent_process() is not None):
+        torch.set_num_threads(1)
+        _threads_limited = True

@@ -1,0 +1,213 @@
+"""From an example's images to visual features: decode, encode, and cache what a frozen encoder never changes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from spacy_bga.aligner.visual import VisualBatch, VisualBranch
+from spacy_bga.corpus.images import decode_image, image_digest, to_pixels
+from spacy_bga.errors import Errors, ImageError, Warnings
+
+Source = str | bytes
+OnMissing = Literal["warn", "error", "ignore"]
+BATCH = 16  # images encoded at once: beyond it a CPU gains nothing
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image (slot 0) or one of its object crops (slot 1, 2, ...), encoded or as a path."""
+
+    source: Source
+    slot: int
+
+    @property
+    def is_crop(self) -> bool:
+        return self.slot > 0
+
+
+class ImageFeatures:
+    """Visual features of images.
+
+    While the vision encoder is frozen they are computed once for each image content, and kept in a folder, or in
+    memory if there is none. A key holds everything that decides them: the encoder's weights, the chosen layers, the
+    pooling, the preprocessing and the image's content. Half precision: its error is far below the encoder's own.
+
+    branch (VisualBranch): The aligner's visual branch. folder (Optional[Path]): The cache.
+    on_missing (str): What to do about an image that can't be read: "warn" and "ignore" leave it out, "error" raises.
+    """
+
+    def __init__(self, branch: VisualBranch, folder: Path | None = None, *, on_missing: OnMissing = "warn"):
+        self.branch = branch
+        self.on_missing = on_missing
+        self.unusable: Counter[str] = Counter()
+        self._folder = folder / fingerprint(branch) if folder is not None else None
+        self._memory: dict[str, np.ndarray] = {}
+        self._keys: dict[tuple[Source, bool], str | None] = {}
+
+    def prepare(self, documents: Sequence[Sequence[Source]], *, progress: bool = False) -> None:
+        """Compute the features that aren't cached yet.
+
+        documents (Sequence[Sequence[Source]]): The images of each document: the whole one, then its crops.
+        progress (bool): Whether to show a progress bar.
+        """
+        pictures = [p for sources in documents for p in self._pictures(sources)]
+        todo = {key: p for p in pictures if (key := self._key(p)) is not None and self._load(key) is None}
+        items = list(todo.items())
+        with tqdm(total=len(items), desc="Visual features", unit="image", disable=not (progress and items)) as bar:
+            for start in range(0, len(items), BATCH):
+                part = items[start : start + BATCH]
+                for crop in (False, True):
+                    self._encode([(key, p) for key, p in part if p.is_crop is crop], crop=crop)
+                bar.update(len(part))
+
+    def collate(self, documents: Sequence[Sequence[Source]], rows: Sequence[int]) -> VisualBatch | None:
+        """The visual side of a batch.
+
+        documents (Sequence[Sequence[Source]]): The images of each document. rows (Sequence[int]): The text window
+            that each document pairs with its image.
+        RETURNS (Optional[VisualBatch]): Of those documents whose whole image can be used; None if there are none.
+        """
+        if self.branch.config.train_vision:
+            return self._collate_pixels(documents, rows)
+        self.prepare(documents)
+        chosen, features, valid = [], [], []
+        for sources, row in zip(documents, rows, strict=True):
+            found = {p.slot: array for p in self._pictures(sources) if (array := self._find(p)) is not None}
+            if 0 in found:
+                tokens, there = self._place(found)
+                chosen.append(row)
+                features.append(tokens)
+                valid.append(there)
+        if not chosen:
+            return None
+        stacked = torch.from_numpy(np.stack(features, axis=1)).float()
+        return VisualBatch(torch.tensor(chosen), features=stacked, valid=torch.from_numpy(np.stack(valid)))
+
+    def _pictures(self, sources: Sequence[Source]) -> list[Picture]:
+        return [Picture(s, slot) for slot, s in enumerate(sources[: 1 + self.branch.config.max_crops])]
+
+    def _find(self, picture: Picture) -> np.ndarray | None:
+        key = self._key(picture)
+        return None if key is None else self._load(key)
+
+    def _place(self, found: dict[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Put the tokens of an image and its crops at their places: (N, m, d_v) and which are there (m,)."""
+        branch = self.branch
+        layers, _, width = found[0].shape
+        tokens = np.zeros((layers, branch.n_tokens, width), dtype=found[0].dtype)
+        valid = np.zeros(branch.n_tokens, dtype=bool)
+        for slot, array in found.items():
+            start = 0 if slot == 0 else branch.n_image_tokens + (slot - 1) * branch.n_crop_tokens
+            tokens[:, start : start + array.shape[1]] = array
+            valid[start : start + array.shape[1]] = True
+        return tokens, valid
+
+    def _collate_pixels(self, documents: Sequence[Sequence[Source]], rows: Sequence[int]) -> VisualBatch | None:
+        chosen, pixels, examples, slots = [], [], [], []
+        for sources, row in zip(documents, rows, strict=True):
+            decoded = [(p.slot, array) for p in self._pictures(sources) if (array := self._pixels(p)) is not None]
+            if decoded and decoded[0][0] == 0:
+                for slot, array in decoded:
+                    pixels.append(array)
+                    examples.append(len(chosen))
+                    slots.append(slot)
+                chosen.append(row)
+        if not chosen:
+            return None
+        return VisualBatch(
+            torch.tensor(chosen),
+            pixels=torch.from_numpy(np.stack(pixels)),
+            examples=torch.tensor(examples),
+            slots=torch.tensor(slots),
+        )
+
+    def _pixels(self, picture: Picture) -> np.ndarray | None:
+        """RETURNS (Optional[np.ndarray]): (3, S, S), or None if the image can't be used."""
+        config = self.branch.config
+        try:
+            image = decode_image(picture.source, target_size=config.image_size)
+            return to_pixels(image, size=config.image_size, mean=config.image_mean, std=config.image_std)
+        except ImageError as error:
+            self._refuse(picture.source, error)
+            return None
+
+    def _refuse(self, source: Source, error: ImageError) -> None:
+        if self.on_missing == "error":
+            raise error
+        name = source if isinstance(source, str) else "an image given as bytes"
+        self.unusable[name] += 1
+        if self.on_missing == "warn" and self.unusable[name] == 1:
+            warnings.warn(Warnings.W201.format(error=error, number=len(self.unusable)), stacklevel=2)
+
+    def _key(self, picture: Picture) -> str | None:
+        """RETURNS (Optional[str]): Where the picture's features are kept; None if it can't be read."""
+        place = (picture.source, picture.is_crop)
+        if place not in self._keys:
+            try:
+                kind = "crop" if picture.is_crop else "image"
+                self._keys[place] = f"{kind}-{image_digest(picture.source)}"
+            except ImageError as error:
+                self._refuse(picture.source, error)
+                self._keys[place] = None
+        return self._keys[place]
+
+    def _encode(self, pictures: list[tuple[str, Picture]], *, crop: bool) -> None:
+        decoded = [(key, p, self._pixels(p)) for key, p in pictures]
+        usable = [(key, pixels) for key, _, pixels in decoded if pixels is not None]
+        for _, p, pixels in decoded:
+            if pixels is None:
+                self._keys[p.source, p.is_crop] = None
+        if not usable:
+            return
+        device = next(self.branch.encoder.parameters()).device
+        batch = torch.from_numpy(np.stack([pixels for _, pixels in usable])).to(device)
+        features = self.branch.frozen_features(batch, crop=crop).cpu().numpy().astype(np.float16)
+        for (key, _), array in zip(usable, features, strict=True):
+            self._save(key, array)
+
+    def _path(self, key: str) -> Path:
+        assert self._folder is not None
+        return self._folder / key[-2:] / f"{key}.npy"
+
+    def _load(self, key: str) -> np.ndarray | None:
+        if self._folder is None:
+            return self._memory.get(key)
+        try:
+            return np.load(self._path(key), allow_pickle=False)
+        except (OSError, ValueError, EOFError):  # absent, or torn by a full disk: computed again
+            return None
+
+    def _save(self, key: str, array: np.ndarray) -> None:
+        if self._folder is None:
+            self._memory[key] = array
+            return
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, array, allow_pickle=False)
+        os.replace(temporary, path)  # a run that is killed leaves whole entries or none
+
+
+def fingerprint(branch: VisualBranch) -> str:
+    """RETURNS (str): A digest of everything but the image that decides its features."""
+    config = branch.config
+    settings = (config.vision_layers, config.visual_grid, config.crop_grid)
+    settings += (config.image_size, config.image_mean, config.image_std)
+    digest = hashlib.sha256(repr(settings).encode("utf8"))
+    for name, tensor in sorted(branch.encoder.state_dict().items()):
+        digest.update(name.encode("utf8"))
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

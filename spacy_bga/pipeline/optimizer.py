@@ -1,0 +1,65 @@
+"""A torch optimizer that follows spaCy's: rate, decay and clip are read from it at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from thinc.api import Optimizer
+from torch import nn
+
+GROUPS = ("encoder", "generator", "head")
+
+
+def parameter_group(name: str) -> str:
+    """RETURNS (str): Which group of learning rates a parameter of the aligner belongs to."""
+    if name.startswith(("text_encoder.", "visual.encoder.")):
+        return "encoder"
+    return "head" if name.startswith(("head.", "crf.")) else "generator"
+
+
+class TorchOptimizer:
+    """Adam, RAdam or SGD as spaCy's optimizer says, with a rate of its own for each part of the aligner.
+
+    thinc's own loop over the parameters would use one rate for all, clip each parameter by itself, and go on
+    moving parameters that a batch gave no gradient. Here gradients are clipped by their global norm, weight decay
+    spares biases and norms, and a parameter without a gradient stays as it is.
+
+    aligner (nn.Module): Whose parameters. scales (Mapping[str, float]): What spaCy's learning rate is multiplied
+        by, for "encoder", "generator" and "head".
+    """
+
+    def __init__(self, aligner: nn.Module, scales: Mapping[str, float]):
+        groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+        for name, parameter in aligner.named_parameters():
+            if parameter.requires_grad:
+                groups.setdefault((parameter_group(name), parameter.ndim > 1), []).append(parameter)
+        self._groups = [
+            {"params": parameters, "scale": scales[group], "decays": decays}
+            for (group, decays), parameters in groups.items()
+        ]
+        self._torch: torch.optim.Optimizer | None = None
+
+    def step(self, spacy_optimizer: Optimizer) -> None:
+        """Update the parameters from their gradients, and clear these."""
+        if self._torch is None:
+            self._torch = self._build(spacy_optimizer)
+        for group in self._torch.param_groups:
+            group["lr"] = spacy_optimizer.learn_rate * group["scale"]
+            group["weight_decay"] = spacy_optimizer.L2 if group["decays"] else 0.0
+        if spacy_optimizer.grad_clip:
+            parameters = [p for group in self._torch.param_groups for p in group["params"] if p.grad is not None]
+            nn.utils.clip_grad_norm_(parameters, spacy_optimizer.grad_clip)
+        self._torch.step()
+        self._torch.zero_grad(set_to_none=True)
+
+    def _build(self, optimizer: Optimizer) -> torch.optim.Optimizer:
+        settings = {"lr": optimizer.learn_rate, "betas": (optimizer.b1, optimizer.b2), "eps": optimizer.eps}
+        if optimizer.use_radam:
+            return torch.optim.RAdam(
+                self._groups, decoupled_weight_decay=optimizer.L2_is_weight_decay, foreach=True, **settings
+            )
+        if optimizer.b2 == 0.0:
+            return torch.optim.SGD(self._groups, lr=optimizer.learn_rate)
+        kind = torch.optim.AdamW if optimizer.L2_is_weight_decay else torch.optim.Adam
+        return kind(self._groups, fused=True, **settings)

@@ -1,0 +1,121 @@
+"""The aligner inside a thinc model: thinc's shim, with our optimizer and safetensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import srsly
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from thinc.api import Optimizer
+from thinc.shims.shim import Shim
+from thinc.util import get_torch_default_device
+
+from spacy_bga.aligner.config import BGAConfig
+from spacy_bga.aligner.model import BGAModel
+from spacy_bga.errors import BGAError, Errors
+from spacy_bga.pipeline.optimizer import GROUPS, TorchOptimizer
+from spacy_bga.pipeline.wordpieces import WordpieceTokenizer
+
+TOKENIZER_FOLDER = "tokenizer"
+
+
+class BGAShim(Shim):
+    """Holds an aligner and its tokenizer, or neither before the component is initialized or loaded.
+
+    rate_scales (Mapping[str, float]): See `TorchOptimizer`.
+    save_visual_branch (bool): Whether what is saved can go on learning from images.
+    """
+
+    def __init__(self, *, rate_scales: Mapping[str, float] | None = None, save_visual_branch: bool = False):
+        super().__init__(None)
+        self.tokenizer: WordpieceTokenizer | None = None
+        self.rate_scales = dict.fromkeys(GROUPS, 1.0) | dict(rate_scales or {})
+        self.save_visual_branch = save_visual_branch
+
+    @property
+    def aligner(self) -> BGAModel:
+        """RETURNS (BGAModel): The aligner. Raises a BGAError if there is none yet."""
+        if self._model is None:
+            raise BGAError(Errors.B201)
+        return self._model
+
+    @property
+    def wordpieces(self) -> WordpieceTokenizer:
+        """RETURNS (WordpieceTokenizer): The tokenizer. Raises a BGAError if there is none yet."""
+        if self.tokenizer is None:
+            raise BGAError(Errors.B201)
+        return self.tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        return self.aligner.head.weight.device
+
+    def set_aligner(self, aligner: BGAModel, tokenizer: WordpieceTokenizer) -> None:
+        """Take an aligner, onto the device that spaCy uses."""
+        self._model = aligner.to(get_torch_default_device())
+        self.tokenizer = tokenizer
+        self._optimizer = None
+
+    def reset_optimizer(self) -> None:
+        """Forget the optimizer's state: the parameters are other ones now."""
+        self._optimizer = None
+
+    def finish_update(self, optimizer: Optimizer) -> None:
+        if self._optimizer is None:
+            self._optimizer = TorchOptimizer(self.aligner, self.rate_scales)
+        self._optimizer.step(optimizer)
+
+    def to_device(self, device_type: str, device_id: int) -> None:
+        self.aligner.to("cpu" if device_type == "cpu" else f"cuda:{device_id}")
+
+    def to_bytes(self) -> bytes:
+        if self._model is None:
+            return srsly.msgpack_dumps({})
+        keep = self.save_visual_branch
+        message = {
+            "config": self.aligner.saved_config(visual_branch=keep).to_json(),
+            "weights": save(self.aligner.saved_state(visual_branch=keep), metadata={"format": "pt"}),
+            "tokenizer": self.wordpieces.to_files(),
+        }
+        return srsly.msgpack_dumps(message)
+
+    def from_bytes(self, data: bytes) -> BGAShim:
+        message: dict[str, Any] = srsly.msgpack_loads(data)
+        if not message:
+            return self
+        config = BGAConfig.from_json(message["config"])
+        try:
+            state = load(message["weights"])
+        except SafetensorError as error:
+            raise BGAError(Errors.B108.format(path="bytes", error=error)) from error
+        tokenizer = WordpieceTokenizer.from_files(message["tokenizer"], window=config.window, overlap=config.overlap)
+        self.set_aligner(BGAModel.from_state(config, state), tokenizer)
+        return self
+
+    def to_disk(self, path: Path | str) -> None:
+        """Write a folder as `BGAModel.save_pretrained` does, with the tokenizer in a folder of its own."""
+        path = Path(path)
+        path.mkdir(parents=True, exist_ok=True)
+        if self._model is None:
+            return
+        self.aligner.save_pretrained(path, visual_branch=self.save_visual_branch)
+        folder = path / TOKENIZER_FOLDER
+        folder.mkdir(exist_ok=True)
+        for name, content in self.wordpieces.to_files().items():
+            (folder / name).write_bytes(content)
+
+    def from_disk(self, path: Path | str) -> BGAShim:
+        path = Path(path)
+        if not any(path.iterdir()):
+            return self
+        aligner = BGAModel.from_pretrained(path)
+        config = aligner.config
+        tokenizer = WordpieceTokenizer.from_folder(
+            path / TOKENIZER_FOLDER, window=config.window, overlap=config.overlap
+        )
+        self.set_aligner(aligner, tokenizer)
+        return self
