@@ -49,3 +49,29 @@ def encoders_command(
         if difference := read_source(encoder.path).get("max_difference"):
             typer.echo(f"  check:    at most {difference:.1e} from the ONNX graph it was rebuilt from")
     raise typer.Exit(code=int(failed))
+
+
+@app.command("embedded")
+def embedded_command(
+    output: Annotated[Path, typer.Argument(help="The folder to write.")] = Path("assets/embedded"),
+    seed: Annotated[int, typer.Option(help="Another seed gives another corpus.")] = 0,
+) -> None:
+    """Write the embedded corpus: posts with entities, drawn pictures, and where the pictures show which entity.
+
+    The folder gets train.txt, dev.txt and test.txt (CoNLL), pairs.jsonl, boxes.jsonl and images/. The repository's own
+    assets/embedded is what this command writes with seed 0.
+
+    Example: python -m spacy_bga embedded /tmp/posts --seed 1
+    """
+    from spacy_bga.errors import BGAError
+    from spacy_bga.starter.embedded import generate
+
+    try:
+        statistics = generate(output, seed=seed)
+    except BGAError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(code=1) from None
+    for part, numbers in statistics.items():
+        if isinstance(numbers, dict):
+            typer.echo(f"{part}: " + ", ".join(f"{number} {name}" for name, number in numbers.items()))
+    typer.echo(f"Written to {output}")
