@@ -84,7 +84,8 @@ class Errors(metaclass=_Coded):
         "for the text {text!r}."
     )
     B303 = (
-        "Can't use the image path {value!r}: {reason}. Paths must be relative to the image root, {root}, and stay in it."
+        "Can't use the image path {value!r}: {reason}. "
+        "Paths must be relative to the image root, {root}, and stay in it."
     )
     B304 = "There is no image file {path}."
     B305 = "Can't read {source}: {reason}."
