@@ -52,6 +52,60 @@ def encoders_command(
     raise typer.Exit(code=int(failed))
 
 
+@app.command("convert")
+def convert_command(
+    source: Annotated[Path, typer.Argument(help="A CoNLL file with IMGID lines, or JSONL.")],
+    output: Annotated[Path, typer.Argument(help="The .spacy file to write.")],
+    images: Annotated[
+        Path | None,
+        typer.Option(help="The image root. By default the source's folder for JSONL, no images for CoNLL."),
+    ] = None,
+    format: Annotated[str, typer.Option(help="conll, jsonl or auto.")] = "auto",
+    label_map: Annotated[
+        list[str] | None, typer.Option(help="OLD=NEW, may be repeated.", show_default="OTHER=MISC")
+    ] = None,
+    lang: Annotated[str, typer.Option(help="The language whose tokenizer reads JSONL texts.")] = "en",
+    shuffle_images: Annotated[
+        int | None, typer.Option(help="A seed: give every text another one's image, for a control experiment.")
+    ] = None,
+    check_images: Annotated[bool, typer.Option(help="Leave out images that are missing or broken.")] = True,
+    limit: Annotated[int | None, typer.Option(min=1, help="Convert only so many texts.")] = None,
+    strict: Annotated[bool, typer.Option(help="Stop at the first line that can't be used.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write the report to this file as JSON, too.")] = None,
+) -> None:
+    """Convert texts with images to spaCy's training format, and report what was found, mended and left out.
+
+    CoNLL: an IMGID:NAME line (the image is NAME.jpg, .png, ... in the image root), then TOKEN<TAB>TAG lines.
+    JSONL: {"text": ..., "image": PATH or list of paths, "spans": [{"start": ..., "end": ..., "label": ...}]}; without
+    "spans" the text counts as not annotated.
+
+    Example: python -m spacy_bga convert train.txt corpus/train.spacy --images photos --label-map OTHER=MISC
+    """
+    from spacy_bga.corpus.convert import convert, parse_label_map
+    from spacy_bga.errors import BGAError
+
+    try:
+        result = convert(
+            source,
+            output,
+            images=images,
+            format=format,  # type: ignore[arg-type]
+            label_map=parse_label_map(label_map) if label_map else None,
+            lang=lang,
+            shuffle_images=shuffle_images,
+            check_images=check_images,
+            limit=limit,
+            strict=strict,
+        )
+    except BGAError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(code=1) from None
+    typer.echo(result.to_text())
+    if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text(result.to_json(), encoding="utf8")
+
+
 @app.command("embedded")
 def embedded_command(
     output: Annotated[Path, typer.Argument(help="The folder to write.")] = Path("assets/embedded"),
