@@ -1,0 +1,112 @@
+"""One stream of labelled texts and image-text pairs, mixed in proportion."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from spacy.language import Language
+from spacy.training import Example
+
+from spacy_bga.errors import BGAError, Errors
+
+Reader = Callable[[Language], Iterable[Example]]
+
+
+class MixedCorpus:
+    """Iterate examples of two readers so that every stretch of the stream holds both in proportion.
+
+    One call is one epoch. Pairs are dealt like cards: those that an epoch did not take are left for the next, and
+    when all have been seen they are read and shuffled again.
+
+    labelled (Callable | None): A reader of labelled texts.
+    pairs (Callable | None): A reader of image-text pairs.
+    pairs_per_labelled (float | None): How many pairs go with one labelled text; None: all pairs in each epoch.
+    shuffle (bool): Whether to shuffle both.
+    seed (int): The seed of the first epoch, and of the first round through the pairs.
+    RAISES (BGAError): There is no reader at all, or the ratio is negative.
+    """
+
+    def __init__(
+        self,
+        labelled: Reader | None,
+        pairs: Reader | None,
+        *,
+        pairs_per_labelled: float | None = 1.0,
+        shuffle: bool = True,
+        seed: int = 0,
+    ) -> None:
+        if labelled is None and pairs is None:
+            raise BGAError(Errors.B343)
+        if pairs_per_labelled is not None and not 0 <= pairs_per_labelled < float("inf"):
+            raise BGAError(Errors.B344.format(value=pairs_per_labelled))
+        self.labelled = labelled
+        self.pairs = pairs
+        self.pairs_per_labelled = pairs_per_labelled
+        self.shuffle = shuffle
+        self.seed = seed
+        self._calls = 0
+        self._rounds = 0
+        self._deck: deque[Example] = deque()
+        self._deck_owner: Language | None = None
+
+    def __call__(self, nlp: Language) -> Iterator[Example]:
+        """Yield the examples of one epoch.
+
+        nlp (Language): The current nlp object.
+        YIELDS (Example): Labelled texts and pairs.
+        """
+        call = self._calls
+        self._calls += 1
+        labelled = self._read(self.labelled, nlp, call)
+        if self.pairs_per_labelled is None or not labelled:
+            pairs = self._read(self.pairs, nlp, call)
+            yield from interleave(labelled, len(pairs), iter(pairs))
+        else:
+            number = round(self.pairs_per_labelled * len(labelled))
+            yield from interleave(labelled, number, self._deal(nlp, number))
+
+    def _read(self, reader: Reader | None, nlp: Language, turn: int) -> list[Example]:
+        examples = [] if reader is None else list(reader(nlp))
+        if self.shuffle:
+            random.Random(self.seed + turn).shuffle(examples)
+        return examples
+
+    def _deal(self, nlp: Language, number: int) -> Iterator[Example]:
+        """Take pairs off the deck one by one, so that a call which is given up early wastes none of them."""
+        for _ in range(number):
+            if self._deck_owner is not nlp:  # examples belong to the vocabulary that they were made with
+                self._deck_owner, self._rounds = nlp, 0
+                self._deck.clear()
+            if not self._deck:
+                self._deck.extend(self._read(self.pairs, nlp, self._rounds))
+                self._rounds += 1
+            if not self._deck:
+                return
+            yield self._deck.popleft()
+
+
+def interleave(first: list[Example], number: int, second: Iterator[Example]) -> Iterator[Example]:
+    """Merge two sequences so that each is spread evenly over the result and keeps its order.
+
+    first (list[Example]): One sequence.
+    number (int): The length of the other.
+    second (Iterator[Example]): The other, taken from as needed; it may end early.
+    YIELDS (Example): All of both.
+    """
+    taken = 0
+    for i, example in enumerate(first):
+        # Element i of n stands at (i + 1/2) / n of the way. In whole numbers, to be the same on every machine.
+        while taken < number and (2 * taken + 1) * len(first) < (2 * i + 1) * number:
+            yield from _next(second)
+            taken += 1
+        yield example
+    for _ in range(number - taken):
+        yield from _next(second)
+
+
+def _next(examples: Iterator[Example]) -> Iterator[Example]:
+    for example in examples:
+        yield example
+        return
