@@ -17,7 +17,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["spacy_bga", "spacy_bga.*"]),
-    package_data={"spacy_bga": ["py.typed"]},
+    package_data={"spacy_bga": ["py.typed"], "spacy_bga.starter": ["data/*.json"]},
     python_requires=">=3.11",
     install_requires=[
         "spacy>=3.8.7,<3.9",
