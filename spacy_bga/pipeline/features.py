@@ -137,7 +137,7 @@ class ImageFeatures:
         """RETURNS (Optional[np.ndarray]): (3, S, S), or None if the image can't be used."""
         config = self.branch.config
         try:
-            image = decode_image(picture.source, target_size=config.image_size)
+            image = decode_image(picture.source, size=config.image_size)
             return to_pixels(image, size=config.image_size, mean=config.image_mean, std=config.image_std)
         except ImageError as error:
             self._refuse(picture.source, error)
