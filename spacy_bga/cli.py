@@ -60,6 +60,9 @@ def convert_command(
         Path | None,
         typer.Option(help="The image root. By default the source's folder for JSONL, no images for CoNLL."),
     ] = None,
+    image_prefix: Annotated[
+        str, typer.Option(help="The folder below the image root that paths in JSONL are relative to.")
+    ] = "",
     format: Annotated[str, typer.Option(help="conll, jsonl or auto.")] = "auto",
     label_map: Annotated[
         list[str] | None, typer.Option(help="OLD=NEW, may be repeated.", show_default="OTHER=MISC")
@@ -89,6 +92,7 @@ def convert_command(
             source,
             output,
             images=images,
+            image_prefix=image_prefix,
             format=format,  # type: ignore[arg-type]
             label_map=parse_label_map(label_map) if label_map else None,
             lang=lang,

@@ -30,6 +30,7 @@ def convert(
     output: str | Path,
     *,
     images: str | Path | None = None,
+    image_prefix: str = "",
     format: Format = "auto",
     label_map: Mapping[str, str] | None = None,
     lang: str = "en",
@@ -43,6 +44,8 @@ def convert(
     source (str | Path): A CoNLL file with IMGID lines, or JSONL.
     output (str | Path): The .spacy file to write.
     images (str | Path | None): The image root. None: for JSONL the source's folder, for CoNLL no images.
+    image_prefix (str): What the paths in JSONL are relative to, below the image root: several sources with folders of
+        their own can then share one root.
     format (str): "conll", "jsonl", or "auto": by the name and first line of the source.
     label_map (Mapping[str, str] | None): Old labels and their new names; None: OTHER becomes MISC.
     lang (str): The language whose tokenizer reads JSONL texts.
@@ -63,7 +66,7 @@ def convert(
     if format == "conll":
         found = _conll_docs(source, nlp, tally, labels, Path(images) if images is not None else None)
     elif format == "jsonl":
-        found = _jsonl_docs(source, nlp, tally, labels, strict)
+        found = _jsonl_docs(source, nlp, tally, labels, strict, image_prefix)
     else:
         raise BGAError(Errors.B334.format(format=format))
     register_image_extension()
@@ -149,7 +152,7 @@ def _conll_docs(
 
 
 def _jsonl_docs(
-    source: Path, nlp: Language, tally: Tally, labels: Mapping[str, str], strict: bool
+    source: Path, nlp: Language, tally: Tally, labels: Mapping[str, str], strict: bool, prefix: str
 ) -> Iterator[tuple[Doc, tuple[str, ...], int]]:
     def leave_out(error: BGAError) -> None:
         tally.problem("bad_lines", str(error))
@@ -165,7 +168,7 @@ def _jsonl_docs(
         for kind, number in (("misaligned_spans", counts.misaligned), ("overlapping_spans", counts.overlapping)):
             for _ in range(number):
                 tally.problem(kind, f"{source.name}:{record.line}: {kind.replace('_', ' ')[:-1]}")
-        yield doc, record.images, record.line
+        yield doc, tuple(f"{prefix}/{path}" if prefix else path for path in record.images), record.line
 
 
 def _count(doc: Doc, tally: Tally) -> None:

@@ -17,12 +17,14 @@ Reader = Callable[[Language], Iterable[Example]]
 class MixedCorpus:
     """Iterate examples of two readers so that every stretch of the stream holds both in proportion.
 
-    One call is one epoch. Pairs are dealt like cards: those that an epoch did not take are left for the next, and
-    when all have been seen they are read and shuffled again.
+    A call yields everything: each pair once, and the labelled texts as often as keeps the proportion. When streaming,
+    a call yields each labelled text once, and pairs are dealt like cards: those that it did not take are left for
+    the next call, and when all have been seen they are read and shuffled again.
 
     labelled (Callable | None): A reader of labelled texts.
     pairs (Callable | None): A reader of image-text pairs.
-    pairs_per_labelled (float | None): How many pairs go with one labelled text; None: all pairs in each epoch.
+    pairs_per_labelled (float | None): How many pairs go with one labelled text; None: each text and pair once.
+    stream (bool): For `max_epochs = -1`, where spaCy calls the corpus anew in every epoch.
     shuffle (bool): Whether to shuffle both.
     seed (int): The seed of the first epoch, and of the first round through the pairs.
     RAISES (BGAError): There is no reader at all, or the ratio is negative.
@@ -34,6 +36,7 @@ class MixedCorpus:
         pairs: Reader | None,
         *,
         pairs_per_labelled: float | None = 1.0,
+        stream: bool = False,
         shuffle: bool = True,
         seed: int = 0,
     ) -> None:
@@ -44,6 +47,7 @@ class MixedCorpus:
         self.labelled = labelled
         self.pairs = pairs
         self.pairs_per_labelled = pairs_per_labelled
+        self.stream = stream
         self.shuffle = shuffle
         self.seed = seed
         self._calls = 0
@@ -60,12 +64,19 @@ class MixedCorpus:
         call = self._calls
         self._calls += 1
         labelled = self._read(self.labelled, nlp, call)
-        if self.pairs_per_labelled is None or not labelled:
-            pairs = self._read(self.pairs, nlp, call)
-            yield from interleave(labelled, len(pairs), iter(pairs))
+        if not self.stream or self.pairs_per_labelled is None or not labelled:
+            wanted = self.pairs_per_labelled != 0 or not labelled
+            pairs = self._read(self.pairs, nlp, call) if wanted else []
+            yield from interleave(labelled * self._repeats(len(labelled), len(pairs)), len(pairs), iter(pairs))
         else:
             number = round(self.pairs_per_labelled * len(labelled))
             yield from interleave(labelled, number, self._deal(nlp, number))
+
+    def _repeats(self, labelled: int, pairs: int) -> int:
+        """How often the labelled texts go into one pass over the pairs."""
+        if not self.pairs_per_labelled or not labelled:
+            return 1
+        return max(1, round(pairs / (self.pairs_per_labelled * labelled)))
 
     def _read(self, reader: Reader | None, nlp: Language, turn: int) -> list[Example]:
         examples = [] if reader is None else list(reader(nlp))

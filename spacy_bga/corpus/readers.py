@@ -60,21 +60,24 @@ def create_mixed_corpus(
     pairs: Reader | None = None,
     *,
     pairs_per_labelled: float | None = 1.0,
+    stream: bool = False,
     shuffle: bool = True,
     seed: int = 0,
 ) -> MixedCorpus:
     """Create a reader that mixes labelled texts with image-text pairs, so that every batch may hold both.
 
-    With `max_epochs = -1` in `[training]` every epoch takes the next pairs, until all have been seen, and starts
-    over. With any other `max_epochs`, spaCy reads the corpus once and repeats what it got.
+    By default it yields each pair once and the labelled texts as often as keeps the proportion, once at least: all that
+    spaCy, which reads a corpus once and repeats it, needs for any `max_epochs` but -1. With `stream` and
+    `max_epochs = -1`, an epoch is one pass over the labelled texts and takes the next pairs. spaCy then looks at the
+    first 100 examples only to initialize: give the labels in `[initialize.components.bga_ner.labels]`.
 
-    labelled (Callable | None): A reader of labelled texts; all of them are read in each epoch.
+    labelled (Callable | None): A reader of labelled texts.
     pairs (Callable | None): A reader of image-text pairs.
-    pairs_per_labelled (float | None): How many pairs go with one labelled text in each epoch; None: all pairs in each
-        epoch. Without labelled texts it is always all of them.
+    pairs_per_labelled (float | None): How many pairs go with one labelled text; None: each text and each pair once.
+    stream (bool): For `max_epochs = -1`.
     shuffle (bool): Whether to shuffle both; otherwise both keep their order.
     seed (int): The seed of the first epoch; each epoch has the next one.
     RETURNS (MixedCorpus): The reader.
     RAISES (BGAError): There is no reader at all, or the ratio is negative.
     """
-    return MixedCorpus(labelled, pairs, pairs_per_labelled=pairs_per_labelled, shuffle=shuffle, seed=seed)
+    return MixedCorpus(labelled, pairs, pairs_per_labelled=pairs_per_labelled, stream=stream, shuffle=shuffle, seed=seed)

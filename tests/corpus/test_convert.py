@@ -5,6 +5,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import spacy
+from PIL import Image
 from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 from typer.testing import CliRunner
@@ -215,3 +217,13 @@ class TestRealData:
     def test_pairs_have_no_annotation(self, data, tmp_path):
         report = convert(data / "pairs" / "news" / "pairs.jsonl", tmp_path / "a.spacy", limit=200)
         assert (report.documents, report.annotated, report.images, report.bad_lines) == (200, 0, 200, 0)
+
+
+def test_sources_below_one_image_root_keep_their_prefix(tmp_path):
+    (tmp_path / "news" / "images").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "news" / "images" / "a.png")
+    source = tmp_path / "news" / "pairs.jsonl"
+    source.write_text('{"image": "images/a.png", "text": "a post"}', encoding="utf8")
+    convert(source, tmp_path / "news.spacy", images=tmp_path, image_prefix="news")
+    (doc,) = DocBin().from_disk(tmp_path / "news.spacy").get_docs(spacy.blank("en").vocab)
+    assert doc._.image == "news/images/a.png"

@@ -36,7 +36,7 @@ def only(letter: str, found: list[str]) -> list[str]:
 
 
 def test_every_stretch_is_mixed(nlp):
-    reader = create_mixed_corpus(Texts("l", 100), Texts("p", 1000), pairs_per_labelled=3)
+    reader = create_mixed_corpus(Texts("l", 100), Texts("p", 1000), pairs_per_labelled=3, stream=True)
     found = texts(reader(nlp))
     assert len(found) == 400
     for start in range(0, 400, 20):
@@ -45,7 +45,7 @@ def test_every_stretch_is_mixed(nlp):
 
 def test_every_pair_is_seen_once_before_any_is_seen_twice(nlp):
     pairs = Texts("p", 25)
-    reader = create_mixed_corpus(Texts("l", 10), pairs)
+    reader = create_mixed_corpus(Texts("l", 10), pairs, stream=True)
     seen: list[str] = []
     for _ in range(10):
         found = texts(reader(nlp))
@@ -59,7 +59,7 @@ def test_every_pair_is_seen_once_before_any_is_seen_twice(nlp):
 
 
 def test_a_call_that_is_given_up_wastes_no_pairs(nlp):
-    reader = create_mixed_corpus(Texts("l", 10), Texts("p", 20))
+    reader = create_mixed_corpus(Texts("l", 10), Texts("p", 20), stream=True)
     seen = only("p", texts(islice(reader(nlp), 5)))
     seen += only("p", texts(reader(nlp)))
     while len(seen) < 20:
@@ -68,14 +68,14 @@ def test_a_call_that_is_given_up_wastes_no_pairs(nlp):
 
 
 def test_more_pairs_per_epoch_than_there_are(nlp):
-    reader = create_mixed_corpus(Texts("l", 10), Texts("p", 4))
+    reader = create_mixed_corpus(Texts("l", 10), Texts("p", 4), stream=True)
     counts = Counter(only("p", texts(reader(nlp))))
     assert sum(counts.values()) == 10
     assert set(counts.values()) == {2, 3}
 
 
 def test_deterministic_and_different_in_each_epoch(nlp):
-    first, second, other = (create_mixed_corpus(Texts("l", 20), Texts("p", 60), seed=seed) for seed in (7, 7, 8))
+    first, second, other = (create_mixed_corpus(Texts("l", 20), Texts("p", 60), stream=True, seed=seed) for seed in (7, 7, 8))
     epochs = [texts(first(nlp)) for _ in range(3)]
     assert epochs == [texts(second(nlp)) for _ in range(3)]
     assert epochs[0] != texts(other(nlp))
@@ -84,7 +84,7 @@ def test_deterministic_and_different_in_each_epoch(nlp):
 
 
 def test_without_shuffling_both_keep_their_order(nlp):
-    reader = create_mixed_corpus(Texts("l", 3), Texts("p", 5), shuffle=False)
+    reader = create_mixed_corpus(Texts("l", 3), Texts("p", 5), stream=True, shuffle=False)
     assert texts(reader(nlp)) == ["l0", "p0", "l1", "p1", "l2", "p2"]
     assert texts(reader(nlp)) == ["l0", "p3", "l1", "p4", "l2", "p0"]
 
@@ -95,6 +95,21 @@ def test_all_pairs_each_epoch(nlp):
         assert sorted(texts(reader(nlp))) == sorted([f"l{i}" for i in range(3)] + [f"p{i}" for i in range(7)])
 
 
+@pytest.mark.parametrize(("ratio", "repeats"), [(1.0, 3), (2.0, 1), (100.0, 1), (0.5, 5), (None, 1)])
+def test_one_call_yields_everything_in_proportion(nlp, ratio, repeats):
+    reader = create_mixed_corpus(Texts("l", 10), Texts("p", 26), pairs_per_labelled=ratio)
+    for _ in range(2):
+        counts = Counter(texts(reader(nlp)))
+        assert {text: n for text, n in counts.items() if text[0] == "l"} == {f"l{i}": repeats for i in range(10)}
+        assert {text: n for text, n in counts.items() if text[0] == "p"} == {f"p{i}": 1 for i in range(26)}
+
+
+def test_no_pairs_for_labelled_texts(nlp):
+    for stream in (False, True):
+        reader = create_mixed_corpus(Texts("l", 3), Texts("p", 9), pairs_per_labelled=0, stream=stream)
+        assert sorted(texts(reader(nlp))) == ["l0", "l1", "l2"]
+
+
 @pytest.mark.parametrize("ratio", [1.0, None, 0])
 def test_one_side_only(nlp, ratio):
     for empty in (None, Texts("x", 0)):
@@ -103,14 +118,14 @@ def test_one_side_only(nlp, ratio):
 
 
 def test_fractions(nlp):
-    reader = create_mixed_corpus(Texts("l", 10), Texts("p", 100), pairs_per_labelled=0.5)
+    reader = create_mixed_corpus(Texts("l", 10), Texts("p", 100), pairs_per_labelled=0.5, stream=True)
     assert len(list(reader(nlp))) == 15
 
 
 def test_another_nlp_object_gets_its_own_examples(nlp):
     import spacy
 
-    reader = create_mixed_corpus(Texts("l", 2), Texts("p", 10))
+    reader = create_mixed_corpus(Texts("l", 2), Texts("p", 10), stream=True)
     list(reader(nlp))
     other = spacy.blank("en")
     assert all(example.reference.vocab is other.vocab for example in reader(other))
