@@ -26,6 +26,7 @@ class ImageCorpus(Corpus):
 
     path (str | Path | None): A .spacy file, or a folder of them.
     images (str | Path | None): The image root.
+    optional (bool): Whether there may be no path; the corpus is empty then.
     on_missing (str): "warn", "error" or "ignore".
     limit, gold_preproc, max_length, augmenter: As in `spacy.training.Corpus`.
     attr (str): The name of the extension attribute that holds the image.
@@ -38,18 +39,20 @@ class ImageCorpus(Corpus):
         *,
         images: str | Path | None = None,
         on_missing: OnMissing = "warn",
+        optional: bool = False,
         limit: int = 0,
         gold_preproc: bool = False,
         max_length: int = 0,
         augmenter: Callable[[Language, Example], Iterator[Example]] | None = None,
         attr: str = "image",
     ) -> None:
-        if path is None:
+        if path is None and not optional:
             raise BGAError(Errors.B340)
         if on_missing not in get_args(OnMissing):
             raise BGAError(Errors.B345.format(value=on_missing))
         register_image_extension(attr)
-        super().__init__(path, limit=limit, gold_preproc=gold_preproc, max_length=max_length, augmenter=self._augment)
+        super().__init__(path or Path(), limit=limit, gold_preproc=gold_preproc, max_length=max_length, augmenter=self._augment)
+        self.is_empty = path is None
         self.images = None if images is None else Path(images)
         self.on_missing = on_missing
         self.attr = attr
@@ -64,6 +67,8 @@ class ImageCorpus(Corpus):
         YIELDS (Example): The examples.
         RAISES (BGAError): There is no such file or image root, or a document's image cannot be used (see `on_missing`).
         """
+        if self.is_empty:
+            return
         if not Path(self.path).exists():
             raise BGAError(Errors.B341.format(path=self.path))
         if self.images is not None and not self.images.is_dir():

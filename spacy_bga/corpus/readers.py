@@ -22,6 +22,7 @@ def create_image_corpus(
     images: Path | None = None,
     *,
     on_missing: Literal["warn", "error", "ignore"] = "warn",
+    optional: bool = False,
     max_length: int = 0,
     gold_preproc: bool = False,
     limit: int = 0,
@@ -34,6 +35,7 @@ def create_image_corpus(
     images (Path | None): The image root, to which the paths in `Doc._.image` are relative.
     on_missing (str): What to do about an image that is missing or outside the root: "warn" (once per reading),
         "error" or "ignore". The example goes on without it.
+    optional (bool): Whether the path may be null; the corpus is empty then.
     max_length (int): Split longer documents into sentences, which have no image; 0: no limit.
     gold_preproc (bool): Split documents into gold-standard sentences, which have no image, with gold tokens.
     limit (int): Read only so many documents; 0: all.
@@ -46,6 +48,7 @@ def create_image_corpus(
         path,
         images=images,
         on_missing=on_missing,
+        optional=optional,
         max_length=max_length,
         gold_preproc=gold_preproc,
         limit=limit,

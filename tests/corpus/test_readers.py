@@ -5,7 +5,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Config
 
-import spacy_bga.corpus.readers  # noqa: F401 (registers)
+from spacy_bga.corpus.readers import create_image_corpus, create_mixed_corpus
 
 CONFIG = """
 [corpora]
@@ -60,3 +60,9 @@ def test_nothing_to_read_pairs_from(nlp, photos, write_docs):
     """
     train = registry.resolve(Config().from_str(text))["train"]
     assert len(list(train(nlp))) == 1
+
+
+def test_an_optional_corpus_may_have_no_path(nlp):
+    assert list(create_image_corpus(None, optional=True)(nlp)) == []
+    mixed = create_mixed_corpus(create_image_corpus(None, optional=True), create_image_corpus(None, optional=True))
+    assert list(mixed(nlp)) == []
