@@ -130,6 +130,7 @@ def choose_layers(layers: int | Sequence[int], n_layers: int, *, name: str) -> t
     RETURNS (tuple[int, ...]): The layers' numbers, ascending.
     """
     chosen = list(range(n_layers - layers, n_layers)) if isinstance(layers, int) else sorted(set(layers))
-    if chosen and (chosen[0] < 0 or chosen[-1] >= n_layers):
+    negative = isinstance(layers, int) and layers < 0  # an empty range, which would quietly mean: text only
+    if negative or (chosen and (chosen[0] < 0 or chosen[-1] >= n_layers)):
         raise BGAError(Errors.B106.format(name=name, layers=layers, n_layers=n_layers))
     return tuple(chosen)
