@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -101,7 +101,7 @@ class BGAModel(nn.Module):
                 hidden = self.text_encoder.layer(index, hidden, mask)
                 continue
             number = self.config.text_layers.index(index)
-            layer = self.layers[number]
+            layer = cast(BGALayer, self.layers[number])
             generator = self.generators[0 if self.config.shared_generators else number]
             sampled = layer.sample(hidden, mask, kept)
             kept = sampled.kept
@@ -138,7 +138,8 @@ class BGAModel(nn.Module):
 
     def set_dropout(self, rate: float) -> None:
         """Set the rate of every dropout on the text side, the encoder's own included."""
-        for module in [self.text_encoder, self.generators, self.dropout, *(self.visual.generators if self.visual else ())]:
+        visual = self.visual.generators if self.visual is not None else ()
+        for module in [self.text_encoder, self.generators, self.dropout, *visual]:
             for part in module.modules():
                 if isinstance(part, nn.Dropout):
                     part.p = rate
@@ -168,8 +169,8 @@ class BGAModel(nn.Module):
         old_tags, old_head, old_crf = self.crf.tags, self.head, self.crf
         self.config = self.config.replace(labels=labels)
         device = old_head.weight.device
-        self.crf = CRF(labels).to(device)
-        self.head = nn.Linear(old_head.in_features, len(self.crf.tags)).to(device)
+        self.crf = CRF(labels).to(old_head.weight)  # its device and its type
+        self.head = nn.Linear(old_head.in_features, len(self.crf.tags)).to(old_head.weight)
         places = {tag: i for i, tag in enumerate(old_tags)}
         pairs = [(new, places[tag]) for new, tag in enumerate(self.crf.tags) if tag in places]
         new_index, old_index = (torch.tensor(column, device=device) for column in zip(*pairs, strict=True))
@@ -238,8 +239,10 @@ class BGAModel(nn.Module):
         return model.eval()
 
 
-
 def encoder_config(data: dict) -> PretrainedConfig:
-    """RETURNS (PretrainedConfig): An encoder's configuration from its dict."""
+    """RETURNS (PretrainedConfig): An encoder's configuration from its dict. Raises a BGAError if it is none."""
     settings = dict(data)
-    return AutoConfig.for_model(settings.pop("model_type"), **settings)
+    try:
+        return AutoConfig.for_model(settings.pop("model_type"), **settings)
+    except (KeyError, ValueError) as error:
+        raise BGAError(Errors.B105.format(error=error)) from error
