@@ -34,7 +34,7 @@ class ContextSampler(nn.Module):
         self.output = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.GELU(), nn.Linear(hidden, 2))
         ratio = min(max(keep_ratio, 0.05), 0.95)
         with torch.no_grad():
-            self.output[-1].bias.copy_(torch.tensor([0.0, math.log(ratio / (1 - ratio))]))
+            self.output[-1].bias.copy_(torch.tensor([0.0, math.log(ratio / (1 - ratio))]))  # type: ignore[operator]
 
     def forward(self, tokens: Tensor, valid: Tensor, previous: Tensor) -> Tensor:
         """Sample a mask.

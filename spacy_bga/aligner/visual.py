@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,14 +33,13 @@ class VisualBatch:
     slots: Tensor | None = None
 
     def to(self, device: torch.device) -> VisualBatch:
-        return VisualBatch(*(None if t is None else t.to(device) for t in vars(self).values()))
+        moved: dict[str, Any] = {name: None if t is None else t.to(device) for name, t in vars(self).items()}
+        return VisualBatch(**moved)
 
 
 def count_tokens(config: BGAConfig, n_patches: int) -> tuple[int, int]:
     """RETURNS (tuple[int, int]): Visual tokens of an image and of a crop, [CLS] included."""
-    image, crop = (
-        1 + (n_patches if grid is None else grid * grid) for grid in (config.visual_grid, config.crop_grid)
-    )
+    image, crop = (1 + (n_patches if grid is None else grid * grid) for grid in (config.visual_grid, config.crop_grid))
     return image, crop
 
 
@@ -106,7 +106,8 @@ class VisualBranch(nn.Module):
         return hidden
 
     def _pool(self, hidden: Tensor, *, crop: bool) -> Tensor:
-        return self.encoder.pool_grid(hidden, self.config.crop_grid if crop else self.config.visual_grid, shape=self.grid_shape)
+        grid = self.config.crop_grid if crop else self.config.visual_grid
+        return self.encoder.pool_grid(hidden, grid, shape=self.grid_shape)
 
 
 class VisualStates:
@@ -127,6 +128,7 @@ class VisualStates:
         if batch.features is not None and batch.valid is not None:
             return batch.features[layer], batch.valid
         if self.hidden is None:
+            assert batch.pixels is not None
             self.hidden = branch.encoder.embed(batch.pixels)
         index = branch.config.vision_layers[layer]
         self.hidden, self.done = branch._advance(self.hidden, self.done, index), index

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -32,9 +33,9 @@ def plan_windows(n_pieces: int, size: int, overlap: int) -> list[Window]:
     """
     if n_pieces <= size:
         return [Window(0, n_pieces, 0, n_pieces)] if n_pieces else []
-    starts = list(range(0, n_pieces - size, size - overlap)) + [n_pieces - size]
+    starts = [*range(0, n_pieces - size, size - overlap), n_pieces - size]
     borders = [0]
-    for left, right in zip(starts, starts[1:], strict=False):
+    for left, right in pairwise(starts):
         borders.append((right + left + size) // 2)  # the middle of what the two share
     borders.append(n_pieces)
     return [Window(s, s + size, borders[i], borders[i + 1]) for i, s in enumerate(starts)]
@@ -57,8 +58,8 @@ class TextBatch:
     lengths: tuple[int, ...]
 
     def to(self, device: torch.device) -> TextBatch:
-        moved = (t.to(device) for t in (self.ids, self.mask, self.places, self.tokens))
-        return TextBatch(*moved, self.lengths)
+        ids, mask, places, tokens = (t.to(device) for t in (self.ids, self.mask, self.places, self.tokens))
+        return TextBatch(ids, mask, places, tokens, self.lengths)
 
     @property
     def n_tokens(self) -> int:
@@ -71,13 +72,16 @@ def merge_wordpieces(parts: Iterable[tuple[Tensor, TextBatch]]) -> Tensor:
     parts (Iterable[tuple[Tensor, TextBatch]]): At least one: features (W, n, d), and the windows that they are of.
     RETURNS (Tensor): (tokens, d); zeros for a token without wordpieces.
     """
-    totals = counts = None
+    totals: Tensor | None = None
+    counts: Tensor | None = None
     for hidden, batch in parts:
-        if totals is None:
+        if totals is None or counts is None:
             totals = hidden.new_zeros(batch.n_tokens, hidden.shape[-1])
             counts = hidden.new_zeros(batch.n_tokens)
         totals.index_add_(0, batch.tokens, hidden.flatten(0, 1).index_select(0, batch.places))
         counts.index_add_(0, batch.tokens, torch.ones_like(batch.tokens, dtype=hidden.dtype))
+    assert totals is not None
+    assert counts is not None
     return totals / counts.clamp(min=1).unsqueeze(-1)
 
 
