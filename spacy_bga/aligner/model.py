@@ -167,9 +167,9 @@ class BGAModel(nn.Module):
     def set_labels(self, labels: tuple[str, ...]) -> None:
         """Change the labels; what was learnt of those that stay is kept."""
         old_tags, old_head, old_crf = self.crf.tags, self.head, self.crf
-        self.config = self.config.replace(labels=labels)
         device = old_head.weight.device
         self.crf = CRF(labels).to(old_head.weight)  # its device and its type
+        self.config = self.config.replace(labels=labels)
         self.head = nn.Linear(old_head.in_features, len(self.crf.tags)).to(old_head.weight)
         places = {tag: i for i, tag in enumerate(old_tags)}
         pairs = [(new, places[tag]) for new, tag in enumerate(self.crf.tags) if tag in places]
