@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spacy_bga.aligner.config import BGAConfig, choose_layers
+from spacy_bga.errors import BGAError
+
+LAYERS: dict[str, Any] = {
+    "text_layers": (1, 2),
+    "vision_layers": (0, 2),
+    "keep_text": (0.7, 0.5),
+    "keep_visual": (0.7, 1.0),
+}
+TEXT = {"model_type": "bert"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        LAYERS,
+        {
+            **LAYERS,
+            "labels": ("PER", "ÖRT"),
+            "vision": {"model_type": "vit"},
+            "visual_grid": None,
+            "context_bias": -2.0,
+        },
+        {"distance": "mse", "n_visual_tokens": 17, "visual_branch": False},
+    ],
+)
+def test_json_round_trip(settings: dict[str, Any]) -> None:
+    config = BGAConfig(text=TEXT, **settings)
+    assert BGAConfig.from_json(config.to_json()) == config
+    assert json.loads(config.to_json())["model_type"] == "bga"
+
+
+def test_lists_become_tuples() -> None:
+    config = BGAConfig(text=TEXT, labels=["A"], **{name: list(value) for name, value in LAYERS.items()})  # type: ignore[arg-type]
+    assert config == BGAConfig(text=TEXT, labels=("A",), **LAYERS)
+    assert config.n_bga_layers == 2
+
+
+def test_replace_makes_a_checked_copy() -> None:
+    config = BGAConfig(text=TEXT, **LAYERS)
+    assert config.replace(labels=("A",)).labels == ("A",)
+    assert config.labels == ()
+    with pytest.raises(BGAError, match="B103"):
+        config.replace(keep_text=(0.5,))
+
+
+def test_settings_of_a_later_version_are_left_out() -> None:
+    text = json.dumps({**json.loads(BGAConfig(text=TEXT).to_json()), "invented_later": 1})
+    assert BGAConfig.from_json(text) == BGAConfig(text=TEXT)
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"distance": "l1"}, r"\[B101\].*'l1'.*kl, mse, cosine"),
+        ({"text_layers": (1,)}, r"\[B102\].*\[1\].*\[\]"),
+        ({**LAYERS, "vision_layers": (1,)}, "B102"),
+        ({**LAYERS, "keep_text": (0.7,)}, r"\[B103\].*keep_text.*2 BGA layers"),
+        ({**LAYERS, "keep_visual": (0.7, 0.0)}, r"\[B103\].*keep_visual"),
+        ({**LAYERS, "keep_visual": (0.7, 1.1)}, "B103"),
+        ({**LAYERS, "keep_text": (float("nan"), 0.5)}, "B103"),
+        ({"window": 7, "overlap": 0}, "B104"),
+        ({"window": 16, "overlap": 8}, r"\[B104\].*16.*8"),
+        ({"overlap": -1}, "B104"),
+    ],
+)
+def test_unfit_settings(settings: dict[str, Any], match: str) -> None:
+    with pytest.raises(BGAError, match=match):
+        BGAConfig(text=TEXT, **settings)
+
+
+def test_smallest_and_widest_overlap_fit() -> None:
+    assert BGAConfig(text=TEXT, window=8, overlap=0).overlap == 0
+    assert BGAConfig(text=TEXT, window=16, overlap=7).overlap == 7
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", '{"text": {}, "labels": 5}', '{"text": {}, "window": "x"}'])
+def test_what_is_no_config(text: str) -> None:
+    with pytest.raises(BGAError, match="B105"):
+        BGAConfig.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("layers", "chosen"), [(0, ()), (2, (4, 5)), (6, (0, 1, 2, 3, 4, 5)), ([3, 1, 3], (1, 3)), ([], ()), ((5,), (5,))]
+)
+def test_choose_layers(layers: int | list[int], chosen: tuple[int, ...]) -> None:
+    assert choose_layers(layers, 6, name="bga_layers") == chosen
+
+
+@pytest.mark.parametrize("layers", [7, -1, [6], [-1, 2]])
+def test_choose_layers_that_are_not_there(layers: int | list[int]) -> None:
+    with pytest.raises(BGAError, match=r"\[B106\].*bga_layers.*6 layers"):
+        choose_layers(layers, 6, name="bga_layers")
+
+
+@given(st.integers(-3, 9) | st.lists(st.integers(-3, 9), max_size=5), st.integers(1, 8))
+def test_chosen_layers_exist_and_ascend(layers: int | list[int], n_layers: int) -> None:
+    try:
+        chosen = choose_layers(layers, n_layers, name="bga_layers")
+    except BGAError:
+        wanted = [layers, 0] if isinstance(layers, int) else layers
+        limit = n_layers if isinstance(layers, int) else n_layers - 1
+        assert min(wanted) < 0 or max(wanted) > limit
+    else:
+        assert all(0 <= layer < n_layers for layer in chosen)
+        assert list(chosen) == sorted(set(chosen))
+        assert len(chosen) == (layers if isinstance(layers, int) else len(set(layers)))

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor
+
+from spacy_bga.aligner.layer import BGALayer, Sampled
+from spacy_bga.aligner.losses import distance
+from spacy_bga.aligner.model import BGAModel
+from spacy_bga.aligner.sampler import ContextSampler, ratio_loss
+from spacy_bga.aligner.text_encoder import TextEncoder
+from spacy_bga.aligner.visual import VisualStates
+from tests.aligner.tiny import gradients, has_gradient, make_allowed, make_config, make_images, make_model, make_text
+
+HEADS = 2
+
+
+def bga_layers(model: BGAModel) -> list[BGALayer]:
+    return cast(list[BGALayer], list(model.layers))
+
+
+def text_samplers(model: BGAModel) -> list[ContextSampler]:
+    return [layer.sampler for layer in bga_layers(model) if layer.sampler is not None]
+
+
+def layer_by_hand(encoder: TextEncoder, index: int, hidden: Tensor, context: Tensor, bias: Tensor) -> Tensor:
+    """Q = T; K, V = [Vp ; T] -> Add & Norm -> FFN -> Add & Norm, head by head: (n, d), (m, d), (m,) -> (n, d)."""
+    layer = encoder.model.encoder.layer[index]
+    attention = layer.attention.self
+    size = encoder.width // HEADS
+    source = torch.cat([context, hidden])
+    bias = torch.cat([bias, torch.zeros(len(hidden))])
+    heads = []
+    for head in range(HEADS):
+        part = slice(head * size, (head + 1) * size)
+        query, key = attention.query(hidden)[:, part], attention.key(source)[:, part]
+        weights = torch.softmax(query @ key.T / math.sqrt(size) + bias, dim=-1)
+        heads.append(weights @ attention.value(source)[:, part])
+    output = layer.attention.output
+    attended = output.LayerNorm(output.dense(torch.cat(heads, dim=-1)) + hidden)
+    inner = torch.nn.functional.gelu(layer.intermediate.dense(attended))
+    return layer.output.LayerNorm(layer.output.dense(inner) + attended)
+
+
+@pytest.mark.parametrize("context_bias", [None, -2.0, 1.5])
+@pytest.mark.parametrize("shared", [True, False])
+def test_text_branch_by_hand(context_bias: float | None, shared: bool) -> None:
+    """Each step of the method, one document after the other and without padding."""
+    model = make_model(context_bias=context_bias, shared_generators=shared)
+    text = make_text((6, 3))
+    encoder, samplers = model.text_encoder, text_samplers(model)
+    with torch.no_grad():
+        if context_bias is not None:  # each layer has its own
+            bga_layers(model)[1].context_bias.fill_(0.7)  # type: ignore[union-attr]
+        actual, _ = model.encode(text)
+        for row, length in enumerate((8, 5)):
+            ids, mask = text.ids[row : row + 1, :length], torch.ones(1, length, dtype=torch.bool)
+            hidden = encoder.layer(0, encoder.embed(ids, mask), mask)  # before the BGA layers, the encoder as it was
+            kept = torch.ones(1, length)  # m^0
+            for number, index in enumerate((1, 2)):
+                logits = samplers[number].logits(hidden, mask, kept)
+                kept = logits.argmax(-1).float()
+                kept[:, 0] = 1
+                generated = model.generators[0 if shared else number](
+                    hidden[:, kept[0] == 1], torch.ones(1, int(kept.sum()))
+                )
+                bias = torch.zeros(5) if context_bias is None else torch.full((5,), [context_bias, 0.7][number])
+                hidden = layer_by_hand(encoder, index, hidden[0], generated[0], bias).unsqueeze(0)
+            torch.testing.assert_close(actual[row, :length], hidden[0], atol=1e-5, rtol=1e-5)
+
+
+def align(model: BGAModel, *, number: int = 0, previous: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor, Any]:
+    """The terms and the visual mask of a BGA layer, and what went in."""
+    text, images = make_text(width=9), make_images(model)
+    hidden = model.text_encoder.embed(text.ids, text.mask)
+    layer, generator = bga_layers(model)[number], model.generators[0]
+    sampled = layer.sample(hidden, text.mask, text.mask.float()).select(images.rows)
+    generated = generator(sampled.tokens, sampled.kept)
+    states = VisualStates(model.visual, images)  # type: ignore[arg-type]
+    terms, kept = layer.align(sampled, generated, states, previous=previous, text_to_visual=generator)
+    return terms, kept, (sampled, generated, images)
+
+
+@pytest.mark.parametrize("kind", ["kl", "mse", "cosine"])
+@pytest.mark.parametrize("vision", ["dinov2", "same width"])
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (0.5, 2.0), (0.0, 1.0), (1.0, 0.0)])
+def test_alignment_terms_by_hand(kind: str, vision: str, weights: tuple[float, float]) -> None:
+    """By the method's formulas.
+
+    L_recon = D(Vp, V | m_V) + D(Tp, T | m_T)
+    L_cycle = D(G_t2v(Tp | m_T), V | m_V) + D(G_v2t(Vp | m_V), T | m_T)
+    """
+    settings: dict[str, Any] = {"distance": kind, "distance_temperature": 2.0}
+    model = make_model(vision=vision, text_to_visual=weights[0], visual_to_text=weights[1], **settings)
+    branch = model.visual
+    assert branch is not None
+    with torch.no_grad():
+        terms, kept, (sampled, generated, images) = align(model)
+        visual = images.features[0]
+        text_to_visual, visual_to_text = model.generators[0], branch.generators[0]
+
+        def both(pseudo_visual: Tensor, pseudo_text: Tensor) -> Tensor:
+            first = distance(branch.to_vision(pseudo_visual), visual, kept, kind=kind, temperature=2.0)
+            second = distance(pseudo_text, sampled.tokens, sampled.kept, kind=kind, temperature=2.0)
+            return weights[0] * first + weights[1] * second
+
+        pseudo_text = visual_to_text(branch.to_text(visual), kept)[:, : sampled.tokens.shape[1]]
+        torch.testing.assert_close(terms["recon"], both(generated, pseudo_text))
+        cycled_visual = text_to_visual(pseudo_text, sampled.kept)
+        cycled_text = visual_to_text(generated, kept)[:, : sampled.tokens.shape[1]]
+        torch.testing.assert_close(terms["cycle"], both(cycled_visual, cycled_text))
+        expected = ratio_loss(sampled.kept, sampled.valid, 0.6) + ratio_loss(kept, images.valid, 0.6)
+        torch.testing.assert_close(terms["ratio"], expected)
+        assert terms["recon"] > 0
+        assert terms["cycle"] > 0
+
+
+def test_visual_mask_is_refined_by_stage() -> None:
+    model = make_model()
+    assert model.visual is not None
+    previous = torch.tensor([[1.0, 0, 0, 0, 0], [1, 1, 0, 0, 1]])
+    with torch.no_grad():
+        _, kept, (_, _, images) = align(model, previous=previous)
+        tokens, valid = images.features[0], images.valid
+        assert torch.equal(kept, model.visual.samplers[0](tokens, valid, previous))
+        _, first, _ = align(model)
+        assert torch.equal(first, model.visual.samplers[0](tokens, valid, torch.ones(2, 5)))
+
+
+def test_masks_are_passed_on_from_layer_to_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """m^0 is all ones; each layer's samplers get what the layer before has kept, of their own modality."""
+    model = make_model(train=True)
+    assert model.visual is not None
+    seen: dict[str, tuple[Tensor, Tensor]] = {}
+    samplers: dict[str, torch.nn.Module] = {f"text {n}": sampler for n, sampler in enumerate(text_samplers(model))}
+    samplers |= {f"visual {n}": sampler for n, sampler in enumerate(model.visual.samplers)}
+    for name, sampler in samplers.items():
+
+        def note(module: Any, inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
+            seen[name] = (inputs[2], output)
+
+        sampler.register_forward_hook(note)
+    torch.manual_seed(0)
+    text = make_text(width=9)
+    model(text, allowed=make_allowed(model, text), images=make_images(model))
+    assert torch.equal(seen["text 0"][0], text.mask.float())
+    assert (seen["visual 0"][0] == 1).all()
+    assert seen["text 1"][0] is seen["text 0"][1]
+    assert seen["visual 1"][0] is seen["visual 0"][1]
+    assert not torch.equal(seen["text 0"][1], text.mask.float())
+
+
+def test_without_samplers_everything_is_kept() -> None:
+    model = make_model(sample=False, train=True)
+    assert not any("sampler" in name for name in model.state_dict())
+    with torch.no_grad():
+        terms, kept, (sampled, _, images) = align(model)
+    assert torch.equal(kept, images.valid.float())
+    assert torch.equal(sampled.kept, sampled.valid.float())
+    assert set(terms) == {"recon", "cycle"}
+
+
+def test_no_cycle_is_run_without_its_weight() -> None:
+    calls = {}
+    for weight in (0.0, 1.0):
+        model = make_model(cycle_weight=weight)
+        assert model.visual is not None
+        count = [0, 0]
+        for place, generator in enumerate((model.generators[0], model.visual.generators[0])):
+
+            def note(module: Any, inputs: Any, output: Any, place: int = place) -> None:
+                count[place] += 1  # noqa: B023
+
+            generator.register_forward_hook(note)
+        with torch.no_grad():
+            terms, _, _ = align(model)
+        calls[weight] = (count, sorted(terms))
+    assert calls == {0.0: ([1, 1], ["ratio", "recon"]), 1.0: ([2, 2], ["cycle", "ratio", "recon"])}
+
+
+@pytest.mark.parametrize("kind", ["kl", "mse", "cosine"])
+@pytest.mark.parametrize("vision", ["dinov2", "same width"])
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("train_vision", [False, True])
+def test_every_sampler_parameter_learns_from_reconstruction_alone(
+    kind: Any, vision: str, shared: bool, train_vision: bool
+) -> None:
+    model = make_model(
+        vision=vision,
+        distance=kind,
+        shared_generators=shared,
+        train_vision=train_vision,
+        cycle_weight=0.0,
+        ratio_weight=0.0,
+        train=True,
+    )
+    torch.manual_seed(0)
+    _, terms = model.encode(make_text(), images=make_images(model))
+    terms["recon"].backward()
+    samplers = {name: p for name, p in model.named_parameters() if "sampler" in name}
+    assert len(samplers) == 4 * 10
+    lacking = [name for name, p in samplers.items() if not has_gradient(p.grad)]
+    assert lacking == []
+
+
+def test_reconstruction_reaches_the_text_encoder_through_the_generator() -> None:
+    model = make_model(visual_to_text=0.0, cycle_weight=0.0, train=True)
+    _, terms = model.encode(make_text(), images=make_images(model))
+    terms["recon"].backward()
+    assert has_gradient(model.text_encoder.model.embeddings.word_embeddings.weight.grad)
+
+
+@pytest.mark.parametrize("kind", ["kl", "mse", "cosine"])
+@pytest.mark.parametrize("detach", [True, False])
+def test_targets_are_detached_on_the_text_side(kind: Any, detach: bool) -> None:
+    """D(Tp, T | m_T): Tp comes from the frozen image, so that only the target could move the text encoder."""
+    model = make_model(distance=kind, detach_targets=detach, text_to_visual=0.0, cycle_weight=0.0, train=True)
+    _, terms = model.encode(make_text(), images=make_images(model))
+    terms["recon"].backward()
+    moved = [name for name, p in model.text_encoder.named_parameters() if has_gradient(p.grad)]
+    assert bool(moved) == (not detach)
+    if detach:  # m_T is a detached weight in D; else it moves the next layer's target
+        assert not any(has_gradient(p.grad) for p in model.layers.parameters())
+    assert model.visual is not None
+    assert has_gradient(gradients(model)["visual.generators.0.queries"])
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_targets_are_detached_on_the_visual_side(detach: bool) -> None:
+    """D(Vp, V | m_V): Vp comes from the text, so that only the target could move the vision encoder."""
+    model = make_model(train_vision=True, detach_targets=detach, visual_to_text=0.0, cycle_weight=0.0, train=True)
+    _, terms = model.encode(make_text(), images=make_images(model))
+    terms["recon"].backward()
+    assert model.visual is not None
+    moved = [name for name, p in model.visual.encoder.named_parameters() if has_gradient(p.grad)]
+    assert bool(moved) == (not detach)
+
+
+def test_targets_of_the_cycle_are_detached() -> None:
+    """With the generators and what they read cut off, nothing is left to learn from but the targets."""
+    for detach in (True, False):
+        model = make_model(detach_targets=detach, distance="mse")
+        assert model.visual is not None
+        text = torch.randn(1, 4, 16, requires_grad=True)
+        visual = torch.randn(1, 5, 12, requires_grad=True)
+        total = bga_layers(model)[0]._distances(
+            model.visual,
+            Sampled(text, torch.ones(1, 4, dtype=torch.bool), torch.ones(1, 4)),
+            Sampled(visual, torch.ones(1, 5, dtype=torch.bool), torch.ones(1, 5)),
+            torch.randn(1, 5, 16),
+            torch.randn(1, 4, 16),
+        )
+        total.backward()
+        for leaf in (text, visual):
+            assert has_gradient(leaf.grad) == (not detach)
+
+
+def test_context_bias_starts_as_told_and_learns() -> None:
+    model = make_model(context_bias=-2.0, train=True)
+    biases = [layer.context_bias for layer in bga_layers(model) if layer.context_bias is not None]
+    assert [bias.item() for bias in biases] == [-2.0, -2.0]
+    text = make_text()
+    model(text, allowed=make_allowed(model, text))["crf"].backward()
+    assert all(has_gradient(bias.grad) for bias in biases)
+    assert all(layer.context_bias is None for layer in bga_layers(make_model()))
+
+
+def test_keep_ratios_are_by_layer() -> None:
+    model = make_model(keep_text=(0.3, 0.9), keep_visual=(0.2, 0.8))
+    assert model.visual is not None
+    samplers = [*text_samplers(model), *model.visual.samplers]
+    ratios = [torch.sigmoid(s.output[-1].bias[1]).item() for s in samplers]
+    assert ratios == pytest.approx([0.3, 0.9, 0.2, 0.8])
+    with torch.no_grad():
+        for number in range(2):
+            terms, kept, (sampled, _, images) = align(model, number=number)
+            expected = ratio_loss(sampled.kept, sampled.valid, (0.3, 0.9)[number])
+            expected = expected + ratio_loss(kept, images.valid, (0.2, 0.8)[number])
+            torch.testing.assert_close(terms["ratio"], expected)
+
+
+def test_config_makes_the_layer() -> None:
+    config = make_config(gumbel_temperature=0.5, sampler_width=7)
+    layer = BGALayer(config, 1, width=16)
+    assert layer.sampler is not None
+    assert layer.sampler.temperature == 0.5
+    assert layer.sampler.local_mlp[0].out_features == 7

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from spacy_bga.aligner.windows import TextBatch, Window, merge_wordpieces, pad_documents, plan_windows
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> tuple[int, int, int]:
+    """Wordpieces, the size of a window and the overlap."""
+    size = draw(st.integers(1, 20))
+    return draw(st.integers(0, 150)), size, draw(st.integers(0, size // 2))
+
+
+@given(plans())
+def test_each_wordpiece_is_owned_once(plan: tuple[int, int, int]) -> None:
+    n_pieces, size, overlap = plan
+    windows = plan_windows(n_pieces, size, overlap)
+    owned = [piece for w in windows for piece in range(w.own_start, w.own_end)]
+    assert owned == list(range(n_pieces))
+    for window in windows:
+        assert 0 <= window.start <= window.own_start < window.own_end <= window.end <= n_pieces
+        assert window.end - window.start == min(size, n_pieces)
+    starts = [w.start for w in windows]
+    assert starts == sorted(set(starts))
+
+
+@given(plans())
+def test_neighbours_overlap_enough(plan: tuple[int, int, int]) -> None:
+    windows = plan_windows(*plan)
+    for left, right in pairwise(windows):
+        assert left.end - right.start >= plan[2]
+
+
+@given(plans())
+def test_no_other_window_sees_more_context(plan: tuple[int, int, int]) -> None:
+    windows = plan_windows(*plan)
+
+    def poorer(window: Window, piece: int) -> int:
+        return min(piece - window.start, window.end - 1 - piece)
+
+    for window in windows:
+        for piece in range(window.own_start, window.own_end):
+            assert poorer(window, piece) == max(poorer(other, piece) for other in windows)
+
+
+@given(plans())
+def test_owners_have_half_the_overlap_as_context(plan: tuple[int, int, int]) -> None:
+    """Away from the document's edges, an owned wordpiece sees about half the overlap on its poorer side."""
+    n_pieces, _, overlap = plan
+    for window in plan_windows(*plan):
+        for piece in (window.own_start, window.own_end - 1):
+            left = piece - window.start if window.start else n_pieces
+            right = window.end - 1 - piece if window.end < n_pieces else n_pieces
+            assert min(left, right) >= (overlap - 1) // 2
+
+
+def test_plan_by_hand() -> None:
+    assert plan_windows(0, 5, 2) == []
+    assert plan_windows(5, 5, 2) == [Window(0, 5, 0, 5)]
+    assert plan_windows(6, 5, 2) == [Window(0, 5, 0, 3), Window(1, 6, 3, 6)]
+    assert plan_windows(11, 5, 2) == [Window(0, 5, 0, 4), Window(3, 8, 4, 7), Window(6, 11, 7, 11)]
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> tuple[TextBatch, list[list[tuple[int, int]]]]:
+    """Windows whose wordpieces belong to tokens, and for each token the places (window, position) of its pieces."""
+    lengths = tuple(draw(st.lists(st.integers(0, 4), min_size=1, max_size=4)))
+    n_windows, width = draw(st.integers(1, 3)), draw(st.integers(1, 6))
+    places = draw(st.lists(st.integers(0, n_windows * width - 1), unique=True)) if sum(lengths) else []
+    tokens = sorted(draw(st.integers(0, sum(lengths) - 1)) for _ in places)
+    of_token: list[list[tuple[int, int]]] = [[] for _ in range(sum(lengths))]
+    for place, token in zip(places, tokens, strict=True):
+        of_token[token].append(divmod(place, width))
+    shape = (n_windows, width)
+    batch = TextBatch(
+        torch.zeros(shape, dtype=torch.long),
+        torch.ones(shape, dtype=torch.bool),
+        torch.tensor(places, dtype=torch.long),
+        torch.tensor(tokens, dtype=torch.long),
+        lengths,
+    )
+    return batch, of_token
+
+
+@given(batches(), st.integers(0, 99))
+def test_merge_equals_a_loop(drawn: tuple[TextBatch, list[list[tuple[int, int]]]], seed: int) -> None:
+    batch, of_token = drawn
+    hidden = torch.randn(*batch.ids.shape, 3, generator=torch.Generator().manual_seed(seed))
+    merged = merge_wordpieces([(hidden, batch)])
+    assert merged.shape == (batch.n_tokens, 3)
+    for token, pieces in enumerate(of_token):
+        expected = torch.stack([hidden[place] for place in pieces]).mean(0) if pieces else torch.zeros(3)
+        torch.testing.assert_close(merged[token], expected)
+
+
+@given(batches(), st.integers(0, 99))
+def test_chunks_equal_one(drawn: tuple[TextBatch, list[list[tuple[int, int]]]], seed: int) -> None:
+    batch, _ = drawn
+    width = batch.ids.shape[1]
+    hidden = torch.randn(*batch.ids.shape, 3, generator=torch.Generator().manual_seed(seed))
+    parts: list[tuple[Tensor, TextBatch]] = []
+    for window in reversed(range(len(batch.ids))):
+        mine = batch.places // width == window
+        rows = slice(window, window + 1)
+        places, tokens = batch.places[mine] - window * width, batch.tokens[mine]
+        parts.append((hidden[rows], TextBatch(batch.ids[rows], batch.mask[rows], places, tokens, batch.lengths)))
+    torch.testing.assert_close(merge_wordpieces(iter(parts)), merge_wordpieces([(hidden, batch)]))
+
+
+def test_merge_passes_gradients_to_used_wordpieces() -> None:
+    hidden = torch.randn(1, 4, 2, requires_grad=True)
+    mask = torch.ones(1, 4, dtype=torch.bool)
+    batch = TextBatch(mask.long(), mask, torch.tensor([1, 2]), torch.tensor([0, 0]), (1,))
+    merge_wordpieces([(hidden, batch)]).sum().backward()
+    assert hidden.grad is not None
+    assert hidden.grad[0].tolist() == [[0, 0], [0.5, 0.5], [0.5, 0.5], [0, 0]]
+
+
+@given(st.lists(st.integers(0, 5), max_size=5), st.integers(0, 99))
+def test_pad_documents_and_back(lengths: list[int], seed: int) -> None:
+    flat = torch.randn(sum(lengths), 3, generator=torch.Generator().manual_seed(seed))
+    padded, mask = pad_documents(flat, tuple(lengths))
+    assert padded.shape == (len(lengths), max(lengths, default=0), 3)
+    assert mask.sum(1).tolist() == lengths
+    assert torch.equal(padded[mask], flat)
+    assert not padded[~mask].any()
+    start = 0
+    for row, length in zip(padded, lengths, strict=True):
+        assert torch.equal(row[:length], flat[start : start + length])
+        start += length
+
+
+def test_pad_documents_passes_gradients() -> None:
+    flat = torch.randn(3, 2, requires_grad=True)
+    padded, _ = pad_documents(flat, (1, 0, 2))
+    (padded * 2).sum().backward()
+    assert flat.grad is not None
+    assert (flat.grad == 2).all()
+
+
+@pytest.mark.parametrize("lengths", [(), (0,), (2, 0, 3)])
+def test_text_batch_counts_and_moves(lengths: tuple[int, ...]) -> None:
+    mask = torch.ones(1, 2, dtype=torch.bool)
+    batch = TextBatch(mask.long(), mask, torch.tensor([0]), torch.tensor([0]), lengths)
+    assert batch.n_tokens == sum(lengths)
+    moved = batch.to(torch.device("meta"))
+    assert {t.device.type for t in (moved.ids, moved.mask, moved.places, moved.tokens)} == {"meta"}
+    assert moved.lengths == lengths
