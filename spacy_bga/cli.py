@@ -134,3 +134,115 @@ def embedded_command(
         if isinstance(numbers, dict):
             typer.echo(f"{part}: " + ", ".join(f"{number} {name}" for name, number in numbers.items()))
     typer.echo(f"Written to {output}")
+
+
+@app.command("runs")
+def runs_command(
+    plan: Annotated[Path, typer.Argument(help="The plan, a YAML file.")],
+    output: Annotated[Path, typer.Option(help="Gets a folder of the plan's name, with one JSON a run.")] = Path(
+        "docs/runs"
+    ),
+    only: Annotated[list[str] | None, typer.Option(help="The name of a run, may be repeated. By default all.")] = None,
+    set: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for a plan's variable, may be repeated.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each training.")] = 1,
+    keep_models: Annotated[bool, typer.Option(help="Keep the trained pipelines in training/runs.")] = False,
+    force: Annotated[bool, typer.Option(help="Do runs again that are done already.")] = False,
+) -> None:
+    """Train the runs of an experiment plan, one after the other, and score each on the test set once.
+
+    Runs that are done are left alone, so the command takes up where it stopped. The exit code is 1 if a run failed.
+
+    Example: python -m spacy_bga runs configs/runs/twitter2017.yml --set pair_images=photos --only bga_pairs
+    """
+    from spacy_bga.errors import BGAError
+    from spacy_bga.evaluation.plan import parse_variables, read_plan
+    from spacy_bga.evaluation.runs import run_plan
+
+    try:
+        outcomes = run_plan(
+            read_plan(plan, variables=parse_variables(set or [])),
+            output,
+            only=only or [],
+            force=force,
+            keep_models=keep_models,
+            threads=threads,
+            progress=lambda line: typer.echo(line, err=True),
+        )
+    except BGAError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(code=1) from None
+    for outcome in outcomes:
+        typer.echo(f"{outcome.run.key}: {outcome.status}")
+    raise typer.Exit(code=int(any(outcome.status == "failed" for outcome in outcomes)))
+
+
+@app.command("results")
+def results_command(
+    runs: Annotated[Path, typer.Option(help="The folder that `runs` wrote into.")] = Path("docs/runs"),
+    output: Annotated[Path, typer.Option(help="The Markdown file to write.")] = Path("docs/results.md"),
+    evidence: Annotated[Path, typer.Option(help="The JSON file to write.")] = Path("docs/evidence/main_job.json"),
+) -> None:
+    """Write the page of results and the main figures from the files of the runs. Nothing is measured here.
+
+    Example: python -m spacy_bga results --output docs/results.md
+    """
+    from spacy_bga.errors import BGAError
+    from spacy_bga.evaluation.results import write_results
+
+    try:
+        results = write_results(runs, output, evidence)
+    except BGAError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(code=1) from None
+    for piece in results.missing:
+        typer.echo(f"Missing: {piece}", err=True)
+    typer.echo(f"Written to {output} and {evidence}")
+
+
+@app.command("measure-package")
+def measure_package_command(
+    pipeline: Annotated[Path, typer.Argument(help="The folder of a trained pipeline.")],
+    encoder: Annotated[str, typer.Option(help="The name or folder of its text encoder.")],
+    component: Annotated[str, typer.Option(help="The component's name.")] = "bga_ner",
+    output: Annotated[Path, typer.Option(help="The JSON file to write.")] = Path("docs/runs/package.json"),
+) -> None:
+    """Measure the size of a trained component, beside that of the text encoder that it was made from.
+
+    Example: python -m spacy_bga measure-package training/model-best --encoder sentence-transformers/all-MiniLM-L6-v2
+    """
+    from spacy_bga.errors import BGAError
+    from spacy_bga.evaluation.package_size import measure_package
+    from spacy_bga.evaluation.records import write_json
+
+    try:
+        sizes = measure_package(pipeline, encoder, component=component)
+    except BGAError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(code=1) from None
+    write_json(output, sizes)
+    typer.echo(f"Component {sizes['model_mb']} MB, text encoder {sizes['text_encoder_mb']} MB. Written to {output}")
+
+
+@app.command("time-workflow")
+def time_workflow_command(
+    workflow: Annotated[str, typer.Argument(help="The workflow's name in project.yml.")] = "all",
+    output: Annotated[
+        Path | None, typer.Option(help="The JSON file to write.", show_default="docs/runs/<workflow>_workflow.json")
+    ] = None,
+) -> None:
+    """Run a workflow of the project from nothing and write down how long it took; a failed one is not written.
+
+    Example: python -m spacy_bga time-workflow all
+    """
+    from spacy_bga.errors import BGAError
+    from spacy_bga.evaluation.records import write_json
+    from spacy_bga.evaluation.workflow import time_workflow
+
+    try:
+        times = time_workflow(workflow)
+    except BGAError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(code=1) from None
+    output = output or Path("docs/runs") / f"{workflow}_workflow.json"
+    write_json(output, times)
+    typer.echo(f"{times['wall_s']} s. Written to {output}")

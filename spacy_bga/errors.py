@@ -151,7 +151,29 @@ class Errors(metaclass=_Coded):
     )
 
     # 5xx: evaluation and the console
-    B599 = "Unreachable."
+    B501 = "There is no plan {path}. A plan is a YAML file such as configs/runs/twitter2017.yml."
+    B502 = "The plan {path} can't be used: {reason}."
+    B503 = "Unknown key '{key}' in {place}. It may have: {known}."
+    B504 = (
+        "'{name}' in the plan {path} can't name a file. Use letters, digits, '_', '-' and '.', and give the plan and "
+        "every run a name."
+    )
+    B505 = "The plan {path} needs a file for its {role}, but there is no {file}."
+    B506 = "The plan {path} has '{name}' twice. Give each run a name, and each of its seeds, once."
+    B507 = "The plan {path} has no run '{name}'. It has: {known}."
+    B508 = "Can't read the variable '{entry}'. Write it as NAME=VALUE."
+    B509 = "The plan {path} asks for the context '{context}'. Known ones: {known}."
+    B510 = "The plan {path} has no variable '{name}'. It has: {known}."
+    B511 = "The result {path} can't be read: {reason}. Remove it and make it again."
+    B512 = "The override '{name}' replaces nothing in {config}. Check its name in [paths]."
+    B513 = (
+        "Only a pipeline whose `bga_ner` has BGA layers can be scored in another context. Leave `contexts` out of a "
+        "text-only run."
+    )
+    B514 = "Training {run} failed with exit code {code}. The end of its log:\n{lines}"
+    B515 = "Scoring {run} on the test set failed with exit code {code}. The end of its log:\n{lines}"
+    B516 = "There is no {folder}. Give the folder of a trained pipeline, such as training/model-best."
+    B517 = "The workflow '{name}' failed with exit code {code}, so its time was not written."
 
 
 class Warnings(metaclass=_Coded):
@@ -176,4 +198,4 @@ class Warnings(metaclass=_Coded):
     # 4xx: starter encoders and the embedded corpus
 
     # 5xx: evaluation and the console
-    W599 = "Unreachable."
+    W501 = "{run} was made from other inputs (config, seed or data) than there are now: {path} is made again."

@@ -1,0 +1,50 @@
+"""JSON files that are whole or not there at all: what a run leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+from spacy_bga.errors import BGAError, Errors
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write a file by renaming a finished one, so that a killed process leaves no half of it.
+
+    path (Path): The file, made with its folder. data (Any): What JSON can hold.
+    """
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as `write_json` does.
+
+    path (Path): The file, made with its folder. text (str): Its content.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with unfinished.open("w", encoding="utf8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """RETURNS (dict[str, Any] | None): What the file holds; None if there is no such file."""
+    if not path.is_file():
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf8"))
+    except ValueError as error:
+        raise BGAError(Errors.B511.format(path=path, reason=error)) from error
+    if not isinstance(data, dict):
+        raise BGAError(Errors.B511.format(path=path, reason="it holds no object"))
+    return data

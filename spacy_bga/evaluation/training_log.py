@@ -1,0 +1,46 @@
+"""What a training log says: the best step, the curve on dev, and where the terms of the loss began and ended."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def read_log(path: Path) -> list[Row]:
+    """RETURNS (list[dict]): The rows that `spacy_bga.ConsoleLogger.v1` wrote with `output_file`."""
+    return [json.loads(line) for line in path.read_text(encoding="utf8").splitlines() if line]
+
+
+def best_step(rows: list[Row]) -> int:
+    """The step whose weights `model-best` holds: of equal scores spaCy keeps the last.
+
+    rows (list[dict]): The log.
+    RETURNS (int): The step, from 0; by then there have been one more updates than that.
+    """
+    return max(rows, key=lambda row: (row["score"], row["step"]))["step"]
+
+
+def dev_curve(rows: list[Row]) -> list[dict[str, Any]]:
+    """RETURNS (list[dict]): "step", "epoch" (passes completed) and "f1" in percent of each row."""
+    return [
+        {"step": row["step"], "epoch": row["epoch"], "f1": _rounded(row["scores"].get("ents_f"), 2)} for row in rows
+    ]
+
+
+def term_ends(rows: list[Row], term: str) -> dict[str, float] | None:
+    """Where a term of the loss began and ended: its means over the updates of the first and of the last row.
+
+    rows (list[dict]): The log. term (str): "recon" or "cycle".
+    RETURNS (dict[str, float] | None): "start" and "end"; None if no update had the term, as with text only.
+    """
+    values = [sum(value for key, value in row["losses"].items() if key.endswith(f"_{term}")) for row in rows]
+    # Rows without it had no image in any of their updates, and say nothing about the term.
+    values = [value for value in values if value]
+    return {"start": round(values[0], 4), "end": round(values[-1], 4)} if values else None
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spacy_bga.errors import BGAError
+from spacy_bga.evaluation.runs import WORK, Outcome, run_plan
+from tests.evaluation.conftest import POSTS, FakeTrainer, WritePlan, write_posts
+
+OUTPUT = Path("docs/runs")
+
+
+def quietly(line: str) -> None:
+    pass
+
+
+def statuses(outcomes: list[Outcome]) -> list[str]:
+    return [outcome.status for outcome in outcomes]
+
+
+def read(key: str) -> dict[str, Any]:
+    return json.loads((OUTPUT / "small" / f"{key}.json").read_text(encoding="utf8"))
+
+
+def test_every_run_leaves_a_record(write_plan: WritePlan, trainer: FakeTrainer, project: Path):
+    lines: list[str] = []
+    outcomes = run_plan(write_plan({"data": "corpus"}), OUTPUT, threads=2, progress=lines.append)
+    assert statuses(outcomes) == ["done"] * 3
+    record = read("first-seed1")
+    assert {key: record[key] for key in ("plan", "run", "seed", "p", "r", "f1", "wall_s", "cpu_s", "threads")} == {
+        "plan": "small",
+        "run": "first",
+        "seed": 1,
+        "p": 80.0,
+        "r": 60.0,
+        "f1": 68.57,
+        "wall_s": 12.3,
+        "cpu_s": 11.1,
+        "threads": 2,
+    }
+    # Of two rows with the same score spaCy keeps the later one; 4 posts in batches of 2 are 2 updates a pass.
+    assert (record["best_step"], record["updates_per_pass"], record["epochs"]) == (6, 2, 3.5)
+    assert [row["f1"] for row in record["dev_f1"]] == [10.0, 50.0, 50.0, 40.0]
+    assert record["recon"] == {"start": 4.0, "end": 2.5}
+    assert record["cycle"] is None
+    assert record["config"] == "configs/ner.cfg"
+    assert record["overrides"]["paths.train"] == "corpus/train.spacy"
+    assert record["command"] == "python -m spacy_bga runs plan.yml --only first --set data=corpus --force"
+    assert record["train_command"].startswith(
+        "python -m spacy train configs/ner.cfg --output training/runs/small/first"
+    )
+    assert "F1 68.57" in "\n".join(lines)
+    everything = "".join(path.read_text(encoding="utf8") for path in OUTPUT.rglob("*.json"))
+    assert str(project) not in everything
+    assert '"/' not in everything
+
+
+def test_the_seed_and_the_settings_reach_the_trainer(write_plan: WritePlan, trainer: FakeTrainer):
+    config = Path("configs/ner.cfg")
+    config.write_text(
+        config.read_text(encoding="utf8").replace("[corpora.dev]", "seed = 5\n\n[corpora.dev]"), encoding="utf8"
+    )
+    run = {"name": "a", "config": "configs/ner.cfg", "seeds": [7], "overrides": {"nlp.lang": "1", "nlp.x": "b c"}}
+    outcomes = run_plan(write_plan(runs=[run]), OUTPUT, progress=quietly)
+    assert statuses(outcomes) == ["failed"]  # after its training: spaCy's own reader takes no seed
+    [command] = trainer.commands
+    given = dict(zip(command[7::2], command[8::2], strict=True))
+    for name in ("training.seed", "system.seed", "corpora.train.seed"):
+        assert given[f"--{name}"] == "7"
+    assert given["--nlp.lang"] == '"1"'
+    assert given["--nlp.x"] == "b c"
+    assert given["--paths.train"] == "corpus/train.spacy"
+    assert given["--training.logger.output_file"].endswith("/log.jsonl")
+
+
+def test_done_runs_are_left_alone(write_plan: WritePlan, trainer: FakeTrainer):
+    run_plan(write_plan(), OUTPUT, only=["first"], progress=quietly)
+    assert len(trainer.commands) == 2
+    assert statuses(run_plan(write_plan(), OUTPUT, progress=quietly)) == ["kept", "kept", "done"]
+    assert len(trainer.commands) == 3
+    assert statuses(run_plan(write_plan(), OUTPUT, only=["second"], force=True, progress=quietly)) == ["done"]
+    assert len(trainer.commands) == 4
+
+
+def test_other_inputs_make_a_run_anew(write_plan: WritePlan, trainer: FakeTrainer, project: Path):
+    plan = write_plan()
+    run_plan(plan, OUTPUT, progress=quietly)
+    write_posts(project / "corpus" / "train.spacy", POSTS[:2])
+    trainer.broken = {"second"}
+    lines: list[str] = []
+    assert statuses(run_plan(plan, OUTPUT, progress=lines.append)) == ["done", "done", "failed"]
+    assert sum("W501" in line for line in lines) == 3
+    # A number that the inputs of today don't give is not left lying about.
+    assert not (OUTPUT / "small" / "second-seed0.json").exists()
+    (OUTPUT / "small" / "first-seed0.json").write_text("{", encoding="utf8")
+    assert statuses(run_plan(plan, OUTPUT, only=["first"], progress=quietly)) == ["done", "kept"]
+
+
+def test_a_run_that_fails_does_not_stop_the_others(write_plan: WritePlan, trainer: FakeTrainer):
+    trainer.broken = {"first-seed0"}
+    lines: list[str] = []
+    outcomes = run_plan(write_plan(), OUTPUT, progress=lines.append)
+    assert statuses(outcomes) == ["failed", "done", "done"]
+    assert "B514" in outcomes[0].message
+    assert "exit code 3" in outcomes[0].message
+    assert outcomes[0].message.endswith("reading\nout of luck")
+    assert any("out of luck" in line for line in lines)
+    assert not (OUTPUT / "small" / "first-seed0.json").exists()
+    assert (WORK / "small" / "first-seed0" / "train.log").is_file()
+    trainer.broken = set()
+    assert statuses(run_plan(write_plan(), OUTPUT, progress=quietly)) == ["done", "kept", "kept"]
+
+
+def test_a_config_that_spacy_refuses_is_a_failed_run(write_plan: WritePlan, trainer: FakeTrainer):
+    runs = [
+        {"name": "bad", "config": "configs/ner.cfg", "overrides": {"nowhere.x": 1}},
+        {"name": "good", "config": "configs/ner.cfg"},
+    ]
+    outcomes = run_plan(write_plan(runs=runs), OUTPUT, progress=quietly)
+    assert statuses(outcomes) == ["failed", "done"]
+    assert "nowhere" in outcomes[0].message
+
+
+def test_a_killed_run_is_started_again(write_plan: WritePlan, trainer: FakeTrainer):
+    trainer.interrupted = True
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(write_plan(), OUTPUT, progress=quietly)
+    assert not list(OUTPUT.rglob("*.json"))
+    # What is left when there was no time to clear up:
+    left = WORK / "small" / "first-seed0.partial-12345678"
+    (left / "model-best").mkdir(parents=True)
+    assert statuses(run_plan(write_plan(), OUTPUT, progress=quietly)) == ["done"] * 3
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_models_are_kept_on_request(write_plan: WritePlan, trainer: FakeTrainer, keep: bool):
+    run_plan(write_plan(), OUTPUT, only=["second"], keep_models=keep, progress=quietly)
+    folder = WORK / "small" / "second-seed0"
+    assert (folder / "model-best").is_dir() is keep
+    assert (folder / "train.log").is_file()
+    assert (folder / "log.jsonl").is_file()
+
+
+def test_unknown_names_are_refused(write_plan: WritePlan, trainer: FakeTrainer):
+    with pytest.raises(BGAError, match="B507"):
+        run_plan(write_plan(), OUTPUT, only=["third"], progress=quietly)
