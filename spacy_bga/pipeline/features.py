@@ -36,6 +36,12 @@ class Picture:
     def is_crop(self) -> bool:
         return self.slot > 0
 
+    @property
+    def place(self) -> tuple[str, bool]:
+        """RETURNS (tuple[str, bool]): What it is remembered by, which holds on to no image."""
+        name = self.source if isinstance(self.source, str) else image_digest(self.source)
+        return name, self.is_crop
+
 
 class ImageFeatures:
     """Visual features of images.
@@ -54,7 +60,7 @@ class ImageFeatures:
         self.unusable: Counter[str] = Counter()
         self._folder = folder / fingerprint(branch) if folder is not None else None
         self._memory: dict[str, np.ndarray] = {}
-        self._keys: dict[tuple[Source, bool], str | None] = {}
+        self._keys: dict[tuple[str, bool], str | None] = {}
 
     def prepare(self, documents: Sequence[Sequence[Source]], *, progress: bool = False) -> None:
         """Compute the features that aren't cached yet.
@@ -153,7 +159,7 @@ class ImageFeatures:
 
     def _key(self, picture: Picture) -> str | None:
         """RETURNS (Optional[str]): Where the picture's features are kept; None if it can't be read."""
-        place = (picture.source, picture.is_crop)
+        place = picture.place
         if place not in self._keys:
             try:
                 kind = "crop" if picture.is_crop else "image"
@@ -168,7 +174,7 @@ class ImageFeatures:
         usable = [(key, pixels) for key, _, pixels in decoded if pixels is not None]
         for _, p, pixels in decoded:
             if pixels is None:
-                self._keys[p.source, p.is_crop] = None
+                self._keys[p.place] = None
         if not usable:
             return
         device = next(self.branch.encoder.parameters()).device
