@@ -71,6 +71,8 @@ class Errors(metaclass=_Coded):
         "'{name}' has no labels: the examples hold no entities. Check [paths.train], or give the labels in "
         "[initialize.components.{name}.labels]."
     )
+    B205 = "Unknown part '{part}' in `rate_scales`. The parts of the aligner are: {known}."
+    B206 = "Can't load the component from {path}, was it altered? {error}"
     B210 = "A document with {tokens} content tokens can't have {tags} tags: '{text}'."
     B211 = "{tag} is not the number of a tag: with {labels} labels they go from 0 to {last}."
 

@@ -130,7 +130,10 @@ class BGANer(TrainablePipe):
         self._features: Any = None
         shim = get_shim(model)
         shim.save_visual_branch = save_visual_branch
-        shim.rate_scales.update(rate_scales or {})
+        for part, scale in (rate_scales or {}).items():
+            if part not in shim.rate_scales:
+                raise BGAError(Errors.B205.format(part=part, known=", ".join(shim.rate_scales)))
+            shim.rate_scales[part] = scale
         register_image_extension(image_attr)
 
     @property

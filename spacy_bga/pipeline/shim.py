@@ -109,13 +109,14 @@ class BGAShim(Shim):
             (folder / name).write_bytes(content)
 
     def from_disk(self, path: Path | str) -> BGAShim:
+        """Read what `to_disk` wrote. Raises a BGAError that names the folder if it can't be read."""
         path = Path(path)
-        if not any(path.iterdir()):
-            return self
-        aligner = BGAModel.from_pretrained(path)
-        config = aligner.config
-        tokenizer = WordpieceTokenizer.from_folder(
-            path / TOKENIZER_FOLDER, window=config.window, overlap=config.overlap
-        )
-        self.set_aligner(aligner, tokenizer)
+        try:
+            if any(path.iterdir()):
+                aligner = BGAModel.from_pretrained(path)
+                window, overlap = aligner.config.window, aligner.config.overlap
+                tokenizer = WordpieceTokenizer.from_folder(path / TOKENIZER_FOLDER, window=window, overlap=overlap)
+                self.set_aligner(aligner, tokenizer)
+        except Exception as error:  # tokenizers raises no narrower one
+            raise BGAError(Errors.B206.format(path=path, error=error)) from error
         return self
