@@ -130,7 +130,7 @@ class TextEncoder(nn.Module):
             attention.value(source),
             heads=attention.num_attention_heads,
             bias=score_bias(mask, context, context_bias, dtype=hidden.dtype),
-            dropout=attention.dropout.p if self.training else 0.0  # the module's, so that whoever sets it is obeyed,
+            dropout=attention.dropout.p if self.training else 0.0,  # the module's: whoever sets its rate is obeyed
         )
         attended = layer.attention.output(mixed, hidden)
         return layer.output(layer.intermediate(attended), attended)
