@@ -1,6 +1,6 @@
 """The pipeline component `bga_ner`: named entities from text, learnt with images, found without."""
 
-# No `from __future__ import annotations`: spaCy validates settings against the annotations, and wants types, not strings.
+# No `from __future__ import annotations`: spaCy validates settings against the annotations, and wants types.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path

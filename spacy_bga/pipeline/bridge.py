@@ -155,7 +155,9 @@ def predict_tags(model: Model, docs: Sequence[Doc], *, max_wordpieces: int, over
     return _decode(aligner, emissions, lengths, taken)
 
 
-def _decode(aligner: BGAModel, emissions: torch.Tensor, lengths: list[int], taken: list[np.ndarray]) -> list[np.ndarray]:
+def _decode(
+    aligner: BGAModel, emissions: torch.Tensor, lengths: list[int], taken: list[np.ndarray]
+) -> list[np.ndarray]:
     """Viterbi, over documents of like length together. taken: tokens that belong to an entity already."""
     rows = emissions.split(lengths)
     order = sorted(range(len(lengths)), key=lengths.__getitem__)

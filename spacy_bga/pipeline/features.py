@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch
 from spacy_bga.corpus.images import decode_image, image_digest, to_pixels
-from spacy_bga.errors import Errors, ImageError, Warnings
+from spacy_bga.errors import ImageError, Warnings
 
 Source = str | bytes
 OnMissing = Literal["warn", "error", "ignore"]
@@ -121,7 +121,10 @@ class ImageFeatures:
         return tokens, valid
 
     def _collate_pixels(self, documents: Sequence[Sequence[Source]], rows: Sequence[int]) -> VisualBatch | None:
-        chosen, pixels, examples, slots = [], [], [], []
+        pixels: list[np.ndarray] = []
+        chosen: list[int] = []
+        examples: list[int] = []
+        slots: list[int] = []
         for sources, row in zip(documents, rows, strict=True):
             decoded = [(p.slot, array) for p in self._pictures(sources) if (array := self._pixels(p)) is not None]
             if decoded and decoded[0][0] == 0:
@@ -210,9 +213,9 @@ class ImageFeatures:
 def fingerprint(branch: VisualBranch) -> str:
     """RETURNS (str): A digest of everything but the image that decides its features."""
     config = branch.config
-    settings = (config.vision_layers, config.visual_grid, config.crop_grid)
-    settings += (config.image_size, config.image_mean, config.image_std)
-    digest = hashlib.sha256(repr(settings).encode("utf8"))
+    pooling = (config.vision_layers, config.visual_grid, config.crop_grid)
+    preprocessing = (config.image_size, config.image_mean, config.image_std)
+    digest = hashlib.sha256(repr(pooling + preprocessing).encode("utf8"))
     for name, tensor in sorted(branch.encoder.state_dict().items()):
         digest.update(name.encode("utf8"))
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

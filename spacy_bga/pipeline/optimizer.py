@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from thinc.api import Optimizer
@@ -54,7 +55,11 @@ class TorchOptimizer:
         self._torch.zero_grad(set_to_none=True)
 
     def _build(self, optimizer: Optimizer) -> torch.optim.Optimizer:
-        settings = {"lr": optimizer.learn_rate, "betas": (optimizer.b1, optimizer.b2), "eps": optimizer.eps}
+        settings: dict[str, Any] = {
+            "lr": optimizer.learn_rate,
+            "betas": (optimizer.b1, optimizer.b2),
+            "eps": optimizer.eps,
+        }
         if optimizer.use_radam:
             return torch.optim.RAdam(
                 self._groups, decoupled_weight_decay=optimizer.L2_is_weight_decay, foreach=True, **settings

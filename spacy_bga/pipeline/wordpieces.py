@@ -92,8 +92,9 @@ class WordpieceTokenizer:
             mask[row, : size + 2] = True
             places.append(np.arange(w.own_start, w.own_end) - w.start + 1 + row * width)
             words.append(pieces[i].words[w.own_start : w.own_end] + offsets[i])
-        tensors = (torch.from_numpy(a) for a in (ids, mask, np.concatenate(places), np.concatenate(words)))
-        return TextBatch(*tensors, lengths)
+        owners = torch.from_numpy(np.concatenate(words))
+        where = torch.from_numpy(np.concatenate(places))
+        return TextBatch(torch.from_numpy(ids), torch.from_numpy(mask), where, owners, lengths)
 
     def chunks(self, pieces: Sequence[Pieces], max_wordpieces: int) -> Iterator[TextBatch]:
         """YIELDS (TextBatch): All windows, those of like length together, each chunk within a number of wordpieces."""
