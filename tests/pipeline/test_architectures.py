@@ -1,0 +1,79 @@
+"""The registered architecture: what its settings turn into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from spacy import registry
+
+from spacy_bga.aligner.config import BGAConfig
+from spacy_bga.errors import BGAError
+from spacy_bga.pipeline.architectures import build_bga_model
+from spacy_bga.pipeline.bridge import Settings, build_aligner, get_shim
+from tests.pipeline.conftest import architecture
+
+
+def settings_of(text: Path, vision: Path | None, **changes: object) -> Settings:
+    options = architecture(text, vision, **changes)
+    del options["@architectures"]
+    return build_bga_model(**options).attrs["settings"]
+
+
+def test_is_registered():
+    assert registry.architectures.get("spacy_bga.BGAModel.v1") is build_bga_model
+
+
+def test_reads_nothing_until_it_is_initialized():
+    model = build_bga_model("no/such/encoder", "none/either")
+    assert get_shim(model)._model is None
+    with pytest.raises(BGAError, match="B201"):
+        _ = get_shim(model).aligner
+    with pytest.raises(BGAError, match="B201"):
+        _ = get_shim(model).wordpieces
+
+
+def test_every_option_is_a_setting_of_the_aligner(text_encoder_folder: Path, vision_encoder_folder: Path):
+    given = {
+        "distance": "mse",
+        "detach_targets": False,
+        "gumbel_temperature": 0.5,
+        "recon_weight": 0.25,
+        "dropout": 0.3,
+    }
+    aligner, tokenizer = build_aligner(settings_of(text_encoder_folder, vision_encoder_folder, **given), ["A", "B"])
+    config: BGAConfig = aligner.config
+    assert {name: getattr(config, name) for name in given} == given
+    assert (config.labels, config.text_layers, config.vision_layers) == (("A", "B"), (1, 2), (1, 2))
+    assert (config.keep_text, config.keep_visual) == ((0.7, 0.7), (0.7, 0.7))
+    assert (config.image_size, config.window, tokenizer.window, tokenizer.overlap) == (32, 32, 32, 8)
+
+
+def test_a_window_fits_the_encoder(text_encoder_folder: Path):
+    aligner, tokenizer = build_aligner(settings_of(text_encoder_folder, None, window=500), ["A"])
+    assert aligner.config.window == tokenizer.window == 64  # the tiny encoder's positions
+
+
+@pytest.mark.parametrize("layers", [0, []])
+def test_no_bga_layers_no_vision_encoder(text_encoder_folder: Path, layers):
+    aligner, _ = build_aligner(settings_of(text_encoder_folder, Path("no/such/encoder"), bga_layers=layers), ["A"])
+    assert aligner.visual is None
+    assert aligner.config.n_bga_layers == 0
+    assert len(aligner.generators) == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        ({"distance": "far"}, "B101"),
+        ({"bga_layers": 2, "vision_layers": [1]}, "B102"),
+        ({"keep_text": [0.5]}, "B103"),
+        ({"keep_visual": 1.5}, "B103"),
+        ({"overlap": 31}, "B104"),
+        ({"bga_layers": 4}, "B106"),
+        ({"bga_layers": [3]}, "B106"),
+    ],
+)
+def test_what_does_not_fit_is_refused(text_encoder_folder: Path, vision_encoder_folder: Path, wrong: dict, code: str):
+    with pytest.raises(BGAError, match=code):
+        build_aligner(settings_of(text_encoder_folder, vision_encoder_folder, **wrong), ["A"])

@@ -1,0 +1,123 @@
+"""The rows of the training log, on the console and as JSONL."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy import registry
+from spacy.language import Language
+
+from spacy_bga.pipeline.loggers import console_logger, loss_keys, summarize
+
+BGA_KEYS = ["bga_ner", "bga_ner_crf", "bga_ner_recon", "bga_ner_cycle", "bga_ner_ratio"]
+
+
+def make_info(step: int, losses: dict, **scores: object) -> dict:
+    return {
+        "epoch": 1,
+        "step": step,
+        "losses": losses,
+        "other_scores": {"ents_f": 0.5, "ents_per_type": {"LOC": {"f": 1.0}}, "speed": 1000.0, **scores},
+        "score": 0.5,
+        "seconds": 3,
+        "words": 70,
+    }
+
+
+@pytest.fixture
+def pipeline(nlp: Language, bga_config: dict) -> Language:
+    """Ours, beside a component whose losses are recorded only when it learns, and one that never does."""
+    nlp.add_pipe("sentencizer")
+    nlp.add_pipe("tagger")
+    nlp.add_pipe("bga_ner", config=bga_config)
+    nlp.config["training"] = {
+        "eval_frequency": 2,
+        "score_weights": {"tag_acc": 0.5, "ents_f": 0.5, "ents_per_type": None},
+    }
+    return nlp
+
+
+def test_is_registered():
+    assert registry.loggers.get("spacy_bga.ConsoleLogger.v1") is console_logger
+
+
+def test_keys(pipeline: Language):
+    assert loss_keys(pipeline) == ["tagger", *BGA_KEYS]
+
+
+def test_rows(pipeline: Language, tmp_path: Path):
+    path = tmp_path / "logs" / "train.jsonl"
+    stdout, stderr = io.StringIO(), io.StringIO()
+    log_step, finalize = console_logger(output_file=str(path))(pipeline, stdout, stderr)
+    losses = dict.fromkeys(BGA_KEYS, 0.0) | {"bga_ner": 10.0, "bga_ner_crf": 8.0, "bga_ner_recon": 2.0}
+    log_step(make_info(0, losses))  # the evaluation before anything is learnt
+    log_step(None)
+    log_step(make_info(2, losses | {"tagger": 1.0}, ents_f=0.25, tag_acc=None))
+    finalize()
+    rows = [json.loads(line) for line in path.read_text(encoding="utf8").splitlines()]
+    assert [row["step"] for row in rows] == [0, 2]
+    assert rows[0]["losses"] == {"tagger": 0.0, **losses}
+    assert rows[1]["losses"]["bga_ner_crf"] == 4.0  # the mean over two updates
+    assert rows[1]["losses"]["tagger"] == 0.5
+    assert rows[1]["scores"] == {"ents_f": 25.0, "speed": 1000.0}
+    assert rows[1]["score"] == 0.5
+    head, rule, first, second = stdout.getvalue().splitlines()
+    losses_shown = ["LOSS TAGGER", "LOSS BGA_NER", "BGA_NER_CRF", "BGA_NER_RECON", "BGA_NER_CYCLE", "BGA_NER_RATIO"]
+    assert head.split()[:10] == ["E", "#", *" ".join(losses_shown).split()]
+    assert {"ENTS_F", "TAG_ACC", "SCORE"} <= set(head.split())
+    assert "ENTS_PER_TYPE" not in head
+    assert set(rule) == {"-", " "}
+    cells = second.split()
+    assert cells[:8] == ["1", "2", "0.500", "5.000", "4.000", "1.000", "0.000", "0.000"]
+    assert sorted(cells[8:]) == ["0.00"] * (len(cells) - 10) + ["0.50", "25.00"]
+    assert len({len(line) for line in (head, rule, first, second)}) == 1
+    assert stderr.getvalue() == ""
+
+
+@pytest.mark.parametrize("name", ["bga_ner", "multimodal_entities"])
+def test_long_names_keep_their_columns(nlp: Language, bga_config: dict, name: str):
+    nlp.add_pipe("bga_ner", name=name, config=bga_config)
+    nlp.config["training"] = {"eval_frequency": 2, "score_weights": {"ents_f": 1.0}}
+    stdout = io.StringIO()
+    log_step, finalize = console_logger()(nlp, stdout, io.StringIO())
+    log_step(make_info(0, {}))
+    finalize()
+    titles = stdout.getvalue().splitlines()[0].split()
+    assert len(set(titles)) == len(titles)
+    assert [any(title.endswith(term.upper()) for title in titles) for term in ("crf", "recon", "cycle", "ratio")]
+    assert len({len(line) for line in stdout.getvalue().splitlines()}) == 1
+
+
+def test_quiet(pipeline: Language, tmp_path: Path):
+    stdout, stderr = io.StringIO(), io.StringIO()
+    log_step, finalize = console_logger(console_output=False, output_file=str(tmp_path / "a.jsonl"))(
+        pipeline, stdout, stderr
+    )
+    log_step(make_info(0, {"bga_ner": 1.0}))
+    finalize()
+    assert stdout.getvalue() == stderr.getvalue() == ""
+    assert json.loads((tmp_path / "a.jsonl").read_text(encoding="utf8"))["losses"]["bga_ner"] == 1.0
+
+
+def test_progress_bar(pipeline: Language):
+    stderr = io.StringIO()
+    log_step, finalize = console_logger(progress_bar=True, console_output=False)(pipeline, io.StringIO(), stderr)
+    log_step(None)
+    log_step(make_info(2, {}))
+    finalize()
+    assert stderr.getvalue() == ""  # not a terminal
+
+
+def test_no_updates_yet():
+    row = summarize(make_info(0, {"a": 3.0}), ["a", "b"], 0)
+    assert row["losses"] == {"a": 3.0, "b": 0.0}
+
+
+def test_beside_components_without_losses():
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    assert loss_keys(nlp) == []
