@@ -26,6 +26,10 @@ def text_samplers(model: BGAModel) -> list[ContextSampler]:
     return [layer.sampler for layer in bga_layers(model) if layer.sampler is not None]
 
 
+def is_mixed(mask: Tensor) -> bool:
+    return bool(0 < mask.sum() < mask.numel())
+
+
 def layer_by_hand(encoder: TextEncoder, index: int, hidden: Tensor, context: Tensor, bias: Tensor) -> Tensor:
     """Q = T; K, V = [Vp ; T] -> Add & Norm -> FFN -> Add & Norm, head by head: (n, d), (m, d), (m,) -> (n, d)."""
     layer = encoder.model.encoder.layer[index]
@@ -56,6 +60,7 @@ def test_text_branch_by_hand(context_bias: float | None, shared: bool) -> None:
         if context_bias is not None:  # each layer has its own
             bga_layers(model)[1].context_bias.fill_(0.7)  # type: ignore[union-attr]
         actual, _ = model.encode(text)
+        dropped = 0
         for row, length in enumerate((8, 5)):
             ids, mask = text.ids[row : row + 1, :length], torch.ones(1, length, dtype=torch.bool)
             hidden = encoder.layer(0, encoder.embed(ids, mask), mask)  # before the BGA layers, the encoder as it was
@@ -64,18 +69,20 @@ def test_text_branch_by_hand(context_bias: float | None, shared: bool) -> None:
                 logits = samplers[number].logits(hidden, mask, kept)
                 kept = logits.argmax(-1).float()
                 kept[:, 0] = 1
+                dropped += int((kept == 0).sum())
                 generated = model.generators[0 if shared else number](
                     hidden[:, kept[0] == 1], torch.ones(1, int(kept.sum()))
                 )
                 bias = torch.zeros(5) if context_bias is None else torch.full((5,), [context_bias, 0.7][number])
                 hidden = layer_by_hand(encoder, index, hidden[0], generated[0], bias).unsqueeze(0)
             torch.testing.assert_close(actual[row, :length], hidden[0], atol=1e-5, rtol=1e-5)
+    assert dropped
 
 
 def align(model: BGAModel, *, number: int = 0, previous: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor, Any]:
     """The terms and the visual mask of a BGA layer, and what went in."""
     text, images = make_text(width=9), make_images(model)
-    hidden = model.text_encoder.embed(text.ids, text.mask)
+    hidden = model.text_encoder.layer(0, model.text_encoder.embed(text.ids, text.mask), text.mask)
     layer, generator = bga_layers(model)[number], model.generators[0]
     sampled = layer.sample(hidden, text.mask, text.mask.float()).select(images.rows)
     generated = generator(sampled.tokens, sampled.kept)
@@ -100,6 +107,8 @@ def test_alignment_terms_by_hand(kind: str, vision: str, weights: tuple[float, f
     with torch.no_grad():
         terms, kept, (sampled, generated, images) = align(model)
         visual = images.features[0]
+        assert is_mixed(sampled.kept[sampled.valid])
+        assert is_mixed(kept[images.valid])
         text_to_visual, visual_to_text = model.generators[0], branch.generators[0]
 
         def both(pseudo_visual: Tensor, pseudo_text: Tensor) -> Tensor:
@@ -269,7 +278,7 @@ def test_context_bias_starts_as_told_and_learns() -> None:
 
 
 def test_keep_ratios_are_by_layer() -> None:
-    model = make_model(keep_text=(0.3, 0.9), keep_visual=(0.2, 0.8))
+    model = BGAModel.from_config(make_config(keep_text=(0.3, 0.9), keep_visual=(0.2, 0.8))).eval()
     assert model.visual is not None
     samplers = [*text_samplers(model), *model.visual.samplers]
     ratios = [torch.sigmoid(s.output[-1].bias[1]).item() for s in samplers]

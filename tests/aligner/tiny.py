@@ -19,6 +19,7 @@ from transformers import (
 
 from spacy_bga.aligner.config import BGAConfig
 from spacy_bga.aligner.model import BGAModel
+from spacy_bga.aligner.sampler import ContextSampler
 from spacy_bga.aligner.visual import VisualBatch
 from spacy_bga.aligner.windows import TextBatch
 
@@ -76,14 +77,35 @@ def make_config(*, text: str = "bert", vision: str | None = "dinov2", **settings
 
 
 def make_model(*, seed: int = 0, train: bool = False, **settings: Any) -> BGAModel:
-    """RETURNS (BGAModel): Random weights, the tags' scores of the CRF included."""
+    """RETURNS (BGAModel): Random weights, also of the CRF's scores; its samplers keep some tokens and drop some."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = BGAModel.from_config(make_config(**settings))
         with torch.no_grad():
             for scores in (model.crf.transitions, model.crf.start, model.crf.end):
                 scores.normal_()
+        balance_samplers(model.eval())
     return model.train(train)
+
+
+def balance_samplers(model: BGAModel) -> None:
+    """Make each sampler's arg max keep about half: as they start, the more likely choice is every token's.
+
+    model (BGAModel): Changed in place, so that it does so for `make_text()` and `make_images(model)`.
+    """
+
+    def balance(module: Any, inputs: tuple[Tensor, Tensor, Tensor]) -> None:
+        module.local_mlp[0].weight.mul_(4)
+        scores = module.logits(*inputs)[:, 1:][inputs[1][:, 1:]]
+        if len(scores):  # else there is [CLS] alone
+            module.output[2].bias[1] -= torch.quantile(scores[:, 1] - scores[:, 0], 0.45)
+
+    samplers = [module for module in model.modules() if isinstance(module, ContextSampler)]
+    handles = [sampler.register_forward_pre_hook(balance) for sampler in samplers]
+    with torch.no_grad():
+        model.encode(make_text(), images=make_images(model) if model.visual is not None else None)
+    for handle in handles:
+        handle.remove()
 
 
 def make_text(lengths: Sequence[int] = (5, 2, 4), *, seed: int = 0, width: int | None = None) -> TextBatch:
