@@ -174,7 +174,9 @@ class TestLabels:
         assert after.shape[1] == before.shape[1] + 2
         # And the new one can be learnt, with the old ones still known
         post = make_example(trained, "a b c", [(1, 2, "MISC")])
+        head = aligner_of(trained).head.weight.detach().clone()
         train(trained, [post, *make_examples(trained)], steps=40)
+        assert not torch.equal(head, aligner_of(trained).head.weight)
         assert found(trained("a b c")) == [(1, 2, "MISC")]
         assert [found(trained(text)) for text, _ in POSTS] == [ents for _, ents in POSTS]
 
