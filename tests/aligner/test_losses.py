@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -37,6 +37,7 @@ def reference(generated: np.ndarray, target: np.ndarray, *, kind: str, temperatu
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=60, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(2, 5)),
     temperature=st.floats(0.5, 9),
