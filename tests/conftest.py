@@ -21,7 +21,7 @@ from transformers import (
 
 torch.set_num_threads(1)
 
-WORDS = "kevin durant joins the warriors in oakland new york apple paris love is a b c e n s ! . , # @".split()
+WORDS = [*"kevin durant joins the warriors in oakland new york apple paris love is a b c e n s".split(), *"!.,#@"]  # noqa: SIM905
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from transformers import AutoConfig, PretrainedConfig
 
@@ -202,7 +202,8 @@ class BGAModel(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         config = self.saved_config(visual_branch=visual_branch)
         (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf8")
-        save_file(self.saved_state(visual_branch=visual_branch), folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        weights = save(self.saved_state(visual_branch=visual_branch), metadata={"format": "pt"})
+        (folder / WEIGHTS_FILE).write_bytes(weights)  # safetensors' own `save_file` lets nobody else read it
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> BGAModel:

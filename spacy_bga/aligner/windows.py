@@ -47,7 +47,7 @@ class TextBatch:
 
     ids (Tensor): (W, n) wordpiece ids of all windows. mask (Tensor): (W, n) bool, False at padding.
     places (Tensor): (P,) where each used wordpiece stands in the flattened (W * n) windows.
-    tokens (Tensor): (P,) which token of the batch, over all documents, each belongs to; ascending.
+    tokens (Tensor): (P,) which token of the batch, over all documents, each belongs to.
     lengths (tuple[int, ...]): Tokens of each document. A token may have no wordpiece, a document no token.
     """
 

@@ -51,7 +51,9 @@ class ImageCorpus(Corpus):
         if on_missing not in get_args(OnMissing):
             raise BGAError(Errors.B345.format(value=on_missing))
         register_image_extension(attr)
-        super().__init__(path or Path(), limit=limit, gold_preproc=gold_preproc, max_length=max_length, augmenter=self._augment)
+        super().__init__(
+            path or Path(), limit=limit, gold_preproc=gold_preproc, max_length=max_length, augmenter=self._augment
+        )
         self.is_empty = path is None
         self.images = None if images is None else Path(images)
         self.on_missing = on_missing

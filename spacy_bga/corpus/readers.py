@@ -83,4 +83,6 @@ def create_mixed_corpus(
     RETURNS (MixedCorpus): The reader.
     RAISES (BGAError): There is no reader at all, or the ratio is negative.
     """
-    return MixedCorpus(labelled, pairs, pairs_per_labelled=pairs_per_labelled, stream=stream, shuffle=shuffle, seed=seed)
+    return MixedCorpus(
+        labelled, pairs, pairs_per_labelled=pairs_per_labelled, stream=stream, shuffle=shuffle, seed=seed
+    )

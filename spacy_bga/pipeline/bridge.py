@@ -14,6 +14,7 @@ import torch
 from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Model
+from transformers import PretrainedConfig
 
 from spacy_bga.aligner.config import BGAConfig, choose_layers
 from spacy_bga.aligner.model import BGAModel
@@ -94,8 +95,8 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
         vision = VisionEncoder.from_pretrained(resolve_encoder(settings.vision_encoder))
     window = min(settings.window, text.max_length)
     config = BGAConfig(
-        text=text.config.to_dict(),
-        vision=vision.config.to_dict() if vision is not None else None,
+        text=_portable(text.config),
+        vision=_portable(vision.config) if vision is not None else None,
         labels=tuple(labels),
         window=window,
         **_layer_settings(settings, text, vision),
@@ -104,6 +105,11 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
     )
     tokenizer = WordpieceTokenizer.from_folder(folder, window=window, overlap=config.overlap)
     return BGAModel(config, text, vision), tokenizer
+
+
+def _portable(config: PretrainedConfig) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): An encoder's configuration, without where on this machine it came from."""
+    return {key: value for key, value in config.to_dict().items() if key != "_name_or_path"}
 
 
 def _layer_settings(settings: Settings, text: TextEncoder, vision: VisionEncoder | None) -> dict[str, Any]:

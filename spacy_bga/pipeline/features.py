@@ -155,7 +155,7 @@ class ImageFeatures:
     def _refuse(self, source: Source, error: ImageError) -> None:
         if self.on_missing == "error":
             raise error
-        name = source if isinstance(source, str) else "an image given as bytes"
+        name = source if isinstance(source, str) else f"bytes {image_digest(source)[:12]}"
         self.unusable[name] += 1
         if self.on_missing == "warn" and self.unusable[name] == 1:
             warnings.warn(Warnings.W201.format(error=error, number=len(self.unusable)), stacklevel=2)

@@ -24,7 +24,7 @@ def console_logger(
 
     progress_bar (bool): Whether to show the steps up to the next evaluation.
     console_output (bool): Whether to print a row per evaluation.
-    output_file (Optional[str]): Where to append the rows as JSONL, made with its folder.
+    output_file (Optional[str]): Where to write the rows as JSONL; its folder is made.
     RETURNS (Callable): A logger for `[training.logger]`.
     """
 

@@ -112,7 +112,9 @@ class BGAShim(Shim):
         """Read what `to_disk` wrote. Raises a BGAError that names the folder if it can't be read."""
         path = Path(path)
         try:
-            if any(path.iterdir()):
+            if not any(path.iterdir()):  # saved before it had weights
+                self._model = self.tokenizer = self._optimizer = None
+            else:
                 aligner = BGAModel.from_pretrained(path)
                 window, overlap = aligner.config.window, aligner.config.overlap
                 tokenizer = WordpieceTokenizer.from_folder(path / TOKENIZER_FOLDER, window=window, overlap=overlap)

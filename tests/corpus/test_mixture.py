@@ -75,7 +75,9 @@ def test_more_pairs_per_epoch_than_there_are(nlp):
 
 
 def test_deterministic_and_different_in_each_epoch(nlp):
-    first, second, other = (create_mixed_corpus(Texts("l", 20), Texts("p", 60), stream=True, seed=seed) for seed in (7, 7, 8))
+    first, second, other = (
+        create_mixed_corpus(Texts("l", 20), Texts("p", 60), stream=True, seed=seed) for seed in (7, 7, 8)
+    )
     epochs = [texts(first(nlp)) for _ in range(3)]
     assert epochs == [texts(second(nlp)) for _ in range(3)]
     assert epochs[0] != texts(other(nlp))
