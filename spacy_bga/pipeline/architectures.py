@@ -64,6 +64,7 @@ def build_bga_model(
         keep_visual=tuple(keep_visual) if isinstance(keep_visual, list) else keep_visual,
         image_size=image_size,
         window=window,
+        overlap=overlap,
         options={
             "visual_grid": visual_grid,
             "max_crops": max_crops,
@@ -82,7 +83,6 @@ def build_bga_model(
             "context_bias": context_bias,
             "train_vision": train_vision,
             "dropout": dropout,
-            "overlap": overlap,
         },
     )
     return Model("bga", forward, attrs={"settings": settings}, shims=[BGAShim()])

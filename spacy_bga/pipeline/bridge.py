@@ -44,6 +44,7 @@ class Settings:
     keep_visual: float | tuple[float, ...]
     image_size: int | None
     window: int
+    overlap: int
     options: dict[str, Any]
 
 
@@ -93,17 +94,20 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
     vision = None
     if settings.vision_encoder is not None and settings.bga_layers not in (0, ()):
         vision = VisionEncoder.from_pretrained(resolve_encoder(settings.vision_encoder))
+    # An encoder with short positions gets shorter windows than asked for, and an overlap that fits them.
     window = min(settings.window, text.max_length)
+    overlap = settings.overlap if window == settings.window else min(settings.overlap, (window - 2) // 2)
     config = BGAConfig(
         text=_portable(text.config),
         vision=_portable(vision.config) if vision is not None else None,
         labels=tuple(labels),
         window=window,
+        overlap=overlap,
         **_layer_settings(settings, text, vision),
         **_image_settings(settings, vision),
         **settings.options,
     )
-    tokenizer = WordpieceTokenizer.from_folder(folder, window=window, overlap=config.overlap)
+    tokenizer = WordpieceTokenizer.from_folder(folder, window=window, overlap=overlap)
     return BGAModel(config, text, vision), tokenizer
 
 
