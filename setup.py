@@ -6,8 +6,8 @@ ROOT = Path(__file__).parent
 ABOUT: dict[str, str] = {}
 exec((ROOT / "spacy_bga" / "about.py").read_text(encoding="utf8"), ABOUT)
 
-STARTER = ["onnx>=1.16", "onnxruntime>=1.18", "tqdm>=4.60"]
-TEST = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "pytorch-crf>=0.7.2", "seqeval>=1.2"]
+STARTER = ["onnx>=1.16", "onnxruntime>=1.18", "build>=1.2"]
+TEST = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "pytorch-crf>=0.7.2"]
 
 setup(
     name=ABOUT["__title__"],
@@ -31,7 +31,7 @@ setup(
     extras_require={
         "starter": STARTER,
         "test": [*STARTER, *TEST],
-        "dev": [*STARTER, *TEST, "ruff>=0.8", "mypy>=1.11", "build>=1.2"],
+        "dev": [*STARTER, *TEST, "ruff>=0.8", "mypy>=1.11"],
     },
     entry_points={
         "spacy_factories": ["bga_ner = spacy_bga.pipeline.bga_ner:make_bga_ner"],

@@ -120,7 +120,7 @@ def embedded_command(
     The folder gets train.txt, dev.txt and test.txt (CoNLL), pairs.jsonl, boxes.jsonl and images/. The repository's own
     assets/embedded is what this command writes with seed 0.
 
-    Example: python -m spacy_bga embedded /tmp/posts --seed 1
+    Example: python -m spacy_bga embedded posts --seed 1
     """
     from spacy_bga.errors import BGAError
     from spacy_bga.starter.embedded import generate
