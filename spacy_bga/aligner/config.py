@@ -44,7 +44,8 @@ class BGAConfig:
     context_bias (Optional[float]): Start of a learned bias on the attention to generated features, one per BGA
         layer; None: no such bias, as in the paper.
     train_vision (bool): Whether the vision encoder learns, its layers attending to generated text.
-    dropout (float): Dropout before the tagger's linear layer and within the generators.
+    dropout (float): Dropout before the tagger's linear layer and within the generators, for those who train the
+        aligner by themselves. The component sets every rate of the text side to spaCy's `training.dropout`.
     image_size (int): Side of the square image that the vision encoder sees, in pixels.
     image_mean, image_std (tuple[float, ...]): Its normalisation.
     visual_branch (bool): Whether the visual branch is there. It is not needed to tag.

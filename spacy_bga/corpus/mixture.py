@@ -15,7 +15,9 @@ Reader = Callable[[Language], Iterable[Example]]
 
 
 class MixedCorpus:
-    """Iterate examples of two readers so that every stretch of the stream holds both in proportion.
+    """Iterate examples of two readers in proportion, spread evenly over the stream.
+
+    With any `max_epochs` but -1, spaCy shuffles what it read, so that batches hold both in proportion on average.
 
     A call yields everything: each pair once, and the labelled texts as often as keeps the proportion. When streaming,
     a call yields each labelled text once, and pairs are dealt like cards: those that it did not take are left for

@@ -26,7 +26,7 @@ DEFAULT_CONFIG = """
 rate_scales = {"encoder": 1.0, "generator": 5.0, "head": 10.0}
 # Entities already on a Doc are kept, and new ones that overlap them dropped; true replaces them all.
 overwrite = false
-# Wordpieces that go through the encoder at once, padding included.
+# Wordpieces that go through the encoder at once while tagging, padding included.
 max_wordpieces = 4096
 # Whether a saved pipeline can go on learning from images. It never needs that to tag.
 save_visual_branch = false
@@ -94,7 +94,8 @@ class BGANer(TrainablePipe):
     name (str): The component's name.
     rate_scales (Mapping[str, float]): What the learning rate is multiplied by, for "encoder", "generator" and "head".
     overwrite (bool): Whether entities already on a Doc are replaced. Else they are kept, and respected.
-    max_wordpieces (int): The most wordpieces that go through the encoder at once.
+    max_wordpieces (int): The most wordpieces that go through the encoder at once while tagging. While training, a
+        batch is one graph: bound it with the batcher.
     save_visual_branch (bool): Whether to save what only training from images needs.
     image_attr (str): The extension attribute that holds a Doc's image.
     feature_cache (Optional[Path]): A folder for the features of a frozen vision encoder.
@@ -134,7 +135,8 @@ class BGANer(TrainablePipe):
             if part not in shim.rate_scales:
                 raise BGAError(Errors.B205.format(part=part, known=", ".join(shim.rate_scales)))
             shim.rate_scales[part] = scale
-        register_image_extension(image_attr)
+        if not Doc.has_extension(image_attr):  # what another package made of it only matters to training
+            register_image_extension(image_attr)
 
     @property
     def labels(self) -> tuple[str, ...]:

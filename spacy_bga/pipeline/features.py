@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import uuid
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -204,8 +204,8 @@ class ImageFeatures:
             return
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
+        temporary = path.with_name(f"{key}.{uuid.uuid4().hex}.tmp")
+        with temporary.open("wb") as file:  # with the rights of any file: a cache may be shared
             np.save(file, array, allow_pickle=False)
         os.replace(temporary, path)  # a run that is killed leaves whole entries or none
 

@@ -70,7 +70,9 @@ class BGAShim(Shim):
         self._optimizer.step(optimizer)
 
     def to_device(self, device_type: str, device_id: int) -> None:
-        self.aligner.to("cpu" if device_type == "cpu" else f"cuda:{device_id}")
+        if self._model is not None:
+            self._model.to("cpu" if device_type == "cpu" else f"cuda:{device_id}")
+            self._optimizer = None  # its moments lie on the old device
 
     def to_bytes(self) -> bytes:
         if self._model is None:
@@ -85,7 +87,8 @@ class BGAShim(Shim):
 
     def from_bytes(self, data: bytes) -> BGAShim:
         message: dict[str, Any] = srsly.msgpack_loads(data)
-        if not message:
+        if not message:  # saved before it had weights
+            self._model = self.tokenizer = self._optimizer = None
             return self
         config = BGAConfig.from_json(message["config"])
         try:
