@@ -119,7 +119,6 @@ class BGANer(TrainablePipe):
         scorer: Callable | None = None,
     ):
         from spacy_bga.corpus.images import register_image_extension
-        from spacy_bga.pipeline.bridge import get_shim
 
         super().__init__(vocab, model, name, labels=[])
         self.scorer = scorer
@@ -129,7 +128,7 @@ class BGANer(TrainablePipe):
         self.feature_cache = feature_cache
         self.on_missing = on_missing
         self._features: Any = None
-        shim = get_shim(model)
+        shim = self._shim
         shim.save_visual_branch = save_visual_branch
         for part, scale in (rate_scales or {}).items():
             if part not in shim.rate_scales:
@@ -137,6 +136,13 @@ class BGANer(TrainablePipe):
             shim.rate_scales[part] = scale
         if not Doc.has_extension(image_attr):  # what another package made of it only matters to training
             register_image_extension(image_attr)
+
+    @property
+    def _shim(self) -> Any:
+        """RETURNS (BGAShim): What holds the aligner. Raises a BGAError if the model is of another architecture."""
+        from spacy_bga.pipeline.bridge import get_shim
+
+        return get_shim(self.model)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -164,7 +170,7 @@ class BGANer(TrainablePipe):
             return 0
         self.cfg["labels"] = [*self.labels, label]
         self.vocab.strings.add(label)
-        shim = self.model.shims[0]
+        shim = self._shim
         if shim._model is not None:
             shim.aligner.set_labels(self.labels)
             shim.reset_optimizer()
@@ -183,7 +189,7 @@ class BGANer(TrainablePipe):
         nlp (Optional[Language]): The pipeline. labels (Optional[Sequence[str]]): The labels; None: those of the data,
             and of `add_label`.
         """
-        from spacy_bga.pipeline.bridge import build_aligner, get_shim
+        from spacy_bga.pipeline.bridge import build_aligner
 
         validate_get_examples(get_examples, "BGANer.initialize")
         examples = list(get_examples())
@@ -195,7 +201,7 @@ class BGANer(TrainablePipe):
         self.cfg["labels"] = list(labels)
         for label in labels:
             self.vocab.strings.add(label)
-        get_shim(self.model).set_aligner(*build_aligner(self.model.attrs["settings"], labels))
+        self._shim.set_aligner(*build_aligner(self.model.attrs["settings"], labels))
         self._features = None
         images = [sources for example in examples if (sources := self._images(example))]
         features = self._image_features() if images else None
@@ -260,7 +266,7 @@ class BGANer(TrainablePipe):
             `loss_terms` with its unweighted terms.
         RETURNS (dict[str, float]): The losses.
         """
-        from spacy_bga.pipeline.bridge import collate, get_shim
+        from spacy_bga.pipeline.bridge import collate
 
         losses = {} if losses is None else losses
         for key in (self.name, *self.loss_terms):
@@ -272,7 +278,7 @@ class BGANer(TrainablePipe):
         batch = collate(self.model, examples, images, features)
         if batch is None:
             return losses
-        get_shim(self.model).aligner.set_dropout(drop)
+        self._shim.aligner.set_dropout(drop)
         terms, backprop = self.model.begin_update(batch)
         backprop(1.0)
         if sgd not in (None, False):
@@ -303,7 +309,7 @@ class BGANer(TrainablePipe):
         serialize = {
             "cfg": lambda p: srsly.write_json(p, self.cfg),
             "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
-            "model": lambda p: self.model.shims[0].to_disk(p),
+            "model": lambda p: self._shim.to_disk(p),
         }
         util.to_disk(path, serialize, exclude)
 
@@ -316,7 +322,7 @@ class BGANer(TrainablePipe):
         deserialize = {
             "cfg": lambda p: self.cfg.update(srsly.read_json(p)),
             "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
-            "model": lambda p: self.model.shims[0].from_disk(p),
+            "model": lambda p: self._shim.from_disk(p),
         }
         util.from_disk(path, deserialize, exclude)
         self._features = None

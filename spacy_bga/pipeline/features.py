@@ -68,9 +68,14 @@ class ImageFeatures:
         documents (Sequence[Sequence[Source]]): The images of each document: the whole one, then its crops.
         progress (bool): Whether to show a progress bar.
         """
+        self._compute([(k, p) for k, p in self._keyed(documents).items() if self._load(k) is None], progress=progress)
+
+    def _keyed(self, documents: Sequence[Sequence[Source]]) -> dict[str, Picture]:
+        """RETURNS (dict[str, Picture]): The documents' readable pictures, each content once, by where they are kept."""
         pictures = [p for sources in documents for p in self._pictures(sources)]
-        todo = {key: p for p in pictures if (key := self._key(p)) is not None and self._load(key) is None}
-        items = list(todo.items())
+        return {key: p for p in pictures if (key := self._key(p)) is not None}
+
+    def _compute(self, items: list[tuple[str, Picture]], *, progress: bool = False) -> None:
         with tqdm(total=len(items), desc="Visual features", unit="image", disable=not (progress and items)) as bar:
             for start in range(0, len(items), BATCH):
                 part = items[start : start + BATCH]
@@ -87,10 +92,11 @@ class ImageFeatures:
         """
         if self.branch.config.train_vision:
             return self._collate_pixels(documents, rows)
-        self.prepare(documents)
+        loaded = self._features(documents)
         chosen, features, valid = [], [], []
         for sources, row in zip(documents, rows, strict=True):
-            found = {p.slot: array for p in self._pictures(sources) if (array := self._find(p)) is not None}
+            keys = {p.slot: self._key(p) for p in self._pictures(sources)}
+            found = {slot: array for slot, key in keys.items() if key and (array := loaded.get(key)) is not None}
             if 0 in found:
                 tokens, there = self._place(found)
                 chosen.append(row)
@@ -104,9 +110,13 @@ class ImageFeatures:
     def _pictures(self, sources: Sequence[Source]) -> list[Picture]:
         return [Picture(s, slot) for slot, s in enumerate(sources[: 1 + self.branch.config.max_crops])]
 
-    def _find(self, picture: Picture) -> np.ndarray | None:
-        key = self._key(picture)
-        return None if key is None else self._load(key)
+    def _features(self, documents: Sequence[Sequence[Source]]) -> dict[str, np.ndarray | None]:
+        """RETURNS (dict[str, Optional[np.ndarray]]): The features of each picture, computed if they weren't cached."""
+        pictures = self._keyed(documents)
+        loaded = {key: self._load(key) for key in pictures}
+        missing = [(key, p) for key, p in pictures.items() if loaded[key] is None]
+        self._compute(missing)
+        return loaded | {key: self._load(key) for key, _ in missing}
 
     def _place(self, found: dict[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Put the tokens of an image and its crops at their places: (N, m, d_v) and which are there (m,)."""
