@@ -7,6 +7,8 @@ ABOUT: dict[str, str] = {}
 exec((ROOT / "spacy_bga" / "about.py").read_text(encoding="utf8"), ABOUT)
 
 STARTER = ["onnx>=1.16", "onnxruntime>=1.18", "build>=1.2"]
+SPLITS = ["ImageHash>=4.3"]
+FIGURES = ["matplotlib>=3.8"]
 TEST = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "pytorch-crf>=0.7.2"]
 
 setup(
@@ -30,8 +32,10 @@ setup(
     ],
     extras_require={
         "starter": STARTER,
-        "test": [*STARTER, *TEST],
-        "dev": [*STARTER, *TEST, "ruff>=0.8", "mypy>=1.11"],
+        "splits": SPLITS,
+        "figures": FIGURES,
+        "test": [*STARTER, *SPLITS, *FIGURES, *TEST],
+        "dev": [*STARTER, *SPLITS, *FIGURES, *TEST, "ruff>=0.8", "mypy>=1.11"],
     },
     entry_points={
         "spacy_factories": ["bga_ner = spacy_bga.pipeline.bga_ner:make_bga_ner"],
@@ -40,6 +44,7 @@ setup(
             "spacy_bga.ImageCorpus.v1 = spacy_bga.corpus.readers:create_image_corpus",
             "spacy_bga.MixedCorpus.v1 = spacy_bga.corpus.readers:create_mixed_corpus",
         ],
+        "spacy_batchers": ["spacy_bga.batch_by_length.v1 = spacy_bga.corpus.batcher:create_length_batcher"],
         "spacy_loggers": ["spacy_bga.ConsoleLogger.v1 = spacy_bga.pipeline.loggers:console_logger"],
     },
     classifiers=[

@@ -68,10 +68,17 @@ def convert_command(
         list[str] | None, typer.Option(help="OLD=NEW, may be repeated.", show_default="OTHER=MISC")
     ] = None,
     lang: Annotated[str, typer.Option(help="The language whose tokenizer reads JSONL texts.")] = "en",
+    split: Annotated[
+        Path | None, typer.Option(help="A file of split-pairs, to convert only one part of the pairs in JSONL.")
+    ] = None,
+    part: Annotated[
+        str | None, typer.Option(help="That part: train, dev or test. Of the last two, each image with one text.")
+    ] = None,
     shuffle_images: Annotated[
         int | None, typer.Option(help="A seed: give every text another one's image, for a control experiment.")
     ] = None,
     check_images: Annotated[bool, typer.Option(help="Leave out images that are missing or broken.")] = True,
+    skip: Annotated[int, typer.Option(min=0, help="Leave out so many texts at the beginning.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Convert only so many texts.")] = None,
     strict: Annotated[bool, typer.Option(help="Stop at the first line that can't be used.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the report to this file as JSON, too.")] = None,
@@ -96,8 +103,11 @@ def convert_command(
             format=format,  # type: ignore[arg-type]
             label_map=parse_label_map(label_map) if label_map else None,
             lang=lang,
+            split=split,
+            part=part,  # type: ignore[arg-type]
             shuffle_images=shuffle_images,
             check_images=check_images,
+            skip=skip,
             limit=limit,
             strict=strict,
         )
@@ -108,6 +118,36 @@ def convert_command(
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(result.to_json(), encoding="utf8")
+
+
+@app.command("split-pairs")
+def split_pairs_command(
+    source: Annotated[Path, typer.Argument(help="JSONL, in the folder that its image paths are relative to.")],
+    output: Annotated[Path, typer.Argument(help="The JSON file to write.")],
+    test: Annotated[int, typer.Option(min=1, help="How many images to test on.")] = 500,
+    dev: Annotated[int, typer.Option(min=0, help="How many images to choose settings by.")] = 300,
+    seed: Annotated[int, typer.Option(help="Another seed draws other images.")] = 0,
+) -> None:
+    """Choose which image-text pairs are held out, once and for all, so that nothing like them is trained on.
+
+    Images that are nearly the same, and images whose texts are, stay together. For each held-out image the others of
+    its kind are in no part; all else is to train on. `convert --split FILE --part PART` uses the file.
+
+    Example: python -m spacy_bga split-pairs news/pairs.jsonl assets/splits/news.json --test 500 --dev 300
+    """
+    from spacy_bga.corpus.pair_splits import split_pairs
+    from spacy_bga.errors import BGAError
+    from spacy_bga.evaluation.records import write_json
+
+    try:
+        split = split_pairs(source, test=test, dev=dev, seed=seed, name=output.stem)
+    except BGAError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(code=1) from None
+    write_json(output, split.to_dict())
+    typer.echo(f"{split.images} images in {split.groups} groups, the largest of {split.largest_group}")
+    typer.echo(f"test: {len(split.test)}, dev: {len(split.dev)}, in no part: {len(split.excluded)} images")
+    typer.echo(f"Written to {output}")
 
 
 @app.command("embedded")
@@ -145,12 +185,13 @@ def runs_command(
     only: Annotated[list[str] | None, typer.Option(help="The name of a run, may be repeated. By default all.")] = None,
     set: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for a plan's variable, may be repeated.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each training.")] = 1,
-    keep_models: Annotated[bool, typer.Option(help="Keep the trained pipelines in training/runs.")] = False,
+    keep_models: Annotated[bool, typer.Option(help="Keep all trained pipelines in training/runs.")] = False,
     force: Annotated[bool, typer.Option(help="Do runs again that are done already.")] = False,
 ) -> None:
     """Train the runs of an experiment plan, one after the other, and score each on the test set once.
 
-    Runs that are done are left alone, so the command takes up where it stopped. The exit code is 1 if a run failed.
+    Runs that are done are left alone, so the command takes up where it stopped; and several of them, on one machine,
+    can share the runs of a plan. The exit code is 1 if a run failed.
 
     Example: python -m spacy_bga runs configs/runs/twitter2017.yml --set pair_images=photos --only bga_pairs
     """
@@ -179,10 +220,16 @@ def runs_command(
 @app.command("results")
 def results_command(
     runs: Annotated[Path, typer.Option(help="The folder that `runs` wrote into.")] = Path("docs/runs"),
-    output: Annotated[Path, typer.Option(help="The Markdown file to write.")] = Path("docs/results.md"),
-    evidence: Annotated[Path, typer.Option(help="The JSON file to write.")] = Path("docs/evidence/main_job.json"),
+    output: Annotated[
+        Path, typer.Option(help="The Markdown file to write; its figures go into a folder beside it.")
+    ] = Path("docs/results.md"),
+    evidence: Annotated[
+        Path, typer.Option(help="The JSON file to write; ablation.json and alignment.json go beside it.")
+    ] = Path("docs/evidence/main_job.json"),
 ) -> None:
     """Write the page of results and the main figures from the files of the runs. Nothing is measured here.
+
+    Drawings need matplotlib (`pip install "spacy_bga[figures]"`); without it the page says so.
 
     Example: python -m spacy_bga results --output docs/results.md
     """
@@ -197,6 +244,71 @@ def results_command(
     for piece in results.missing:
         typer.echo(f"Missing: {piece}", err=True)
     typer.echo(f"Written to {output} and {evidence}")
+
+
+@app.command("alignment")
+def alignment_command(
+    model: Annotated[Path, typer.Argument(help="The folder of a pipeline saved with its visual branch.")],
+    pairs: Annotated[Path, typer.Argument(help="Pairs that it was not trained on, a .spacy file.")],
+    images: Annotated[Path, typer.Option(help="The image root.")],
+    labelled: Annotated[
+        Path | None, typer.Option(help="Texts with entities, a .spacy file, to see what replacing one changes.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Write the measures to this file as JSON, too.")] = None,
+) -> None:
+    """Measure what a pipeline has learnt to generate: does it find the image of a text, and does it resemble it?
+
+    Example: python -m spacy_bga alignment training/align/model-best corpus/pairs/test/news.spacy --images data/pairs
+    """
+    from spacy_bga.errors import BGAError
+    from spacy_bga.evaluation.alignment import load_pipeline, measure_alignment, table
+    from spacy_bga.evaluation.records import write_json
+
+    try:
+        measured = measure_alignment(load_pipeline(model), pairs, images, labelled=labelled)
+    except BGAError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(code=1) from None
+    typer.echo(table(measured))
+    if output is not None:
+        write_json(output, measured)
+        typer.echo(f"Written to {output}")
+
+
+@app.command("pointing")
+def pointing_command(
+    model: Annotated[Path, typer.Argument(help="The folder of a pipeline saved with its visual branch.")],
+    texts: Annotated[Path, typer.Argument(help="Texts that name entities, a .spacy file or a folder of them.")],
+    boxes: Annotated[Path, typer.Argument(help="JSONL with the boxes of entities, such as the embedded corpus has.")],
+    images: Annotated[Path, typer.Option(help="The image root of the texts.")],
+    name: Annotated[str, typer.Option(help="What the result is called in the output.")] = "embedded",
+    output: Annotated[Path, typer.Option(help="The JSON file to write; results of other names in it stay.")] = Path(
+        "docs/evidence/pointing.json"
+    ),
+    pictures: Annotated[Path | None, typer.Option(help="A folder for a picture of each entity's map.")] = None,
+) -> None:
+    """Measure how often the patch that an entity is most alike lies in the box of what the entity names.
+
+    Example: python -m spacy_bga pointing training/bga/model-best corpus/embedded/test.spacy
+    assets/embedded/boxes.jsonl --images assets/embedded/images
+    """
+    from spacy_bga.errors import BGAError
+    from spacy_bga.evaluation.alignment import load_pipeline
+    from spacy_bga.evaluation.pointing import measure_pointing
+    from spacy_bga.evaluation.records import read_json, write_json
+
+    try:
+        others = read_json(output) or {}
+        measured = measure_pointing(load_pipeline(model), texts, boxes, images, pictures=pictures)
+    except BGAError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(code=1) from None
+    write_json(output, {**others, name: measured})
+    low, high = measured["model_ci"]
+    typer.echo(f"Of {measured['n']} entities with a box, {measured['model']} % are hit ({low} to {high})")
+    for key, label in (("centre", "the centre"), ("random", "a patch by chance"), ("other_entity", "other entities")):
+        typer.echo(f"  by {label}: {measured[key]} %")
+    typer.echo(f"Written to {output}")
 
 
 @app.command("measure-package")

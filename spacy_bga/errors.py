@@ -38,11 +38,15 @@ class Errors(metaclass=_Coded):
     B105 = "This is not the configuration of an aligner: {error}. Was the pipeline's folder altered?"
     B106 = "`{name}` = {layers} does not fit an encoder with {n_layers} layers, numbered from 0."
     B107 = (
-        "This aligner was saved without its visual branch, so it can't learn from images. Train from the original "
+        "This aligner was saved without its visual branch, so it can't see images. Train from the original "
         "encoders, or save with `save_visual_branch = true`."
     )
     B108 = "The weights in {path} don't fit their configuration: {error}. Save the pipeline again."
     B109 = "There is no aligner in {path}: {error}."
+    B115 = (
+        "The aligner in {path} is no start for this one: {error}. Give both the same encoders, BGA layers and "
+        "generators, and save the first with `save_visual_branch = true`."
+    )
     B120 = "A text encoder of the family '{family}' cannot be opened layer by layer. Take one of: {known}."
     B121 = "A vision encoder of the family '{family}' cannot be opened layer by layer. Take one of: {known}."
     B122 = "There is no {name} in '{folder}'. Give the local folder of an encoder saved with `save_pretrained`."
@@ -54,6 +58,10 @@ class Errors(metaclass=_Coded):
     B125 = "A window of {length} wordpieces is longer than the {limit} that the text encoder has positions for."
     B126 = "{patches} patches are not a grid of {rows} x {columns}. Pass their (rows, columns) as `shape`."
     B127 = "The vision encoder has `{setting}` = {actual}, but one number (a square) is needed. Take another encoder."
+    B114 = (
+        "A vision encoder that learns has no fixed features to standardise. Set `standardize = false`, or "
+        "`train_vision = false`."
+    )
     B110 = "Entity labels must differ from each other: {labels}."
     B111 = (
         "The CRF takes emissions of shape (documents, tokens, {size}), not {shape}. Were labels added after initialize?"
@@ -73,6 +81,11 @@ class Errors(metaclass=_Coded):
     )
     B205 = "Unknown part '{part}' in `rate_scales`. The parts of the aligner are: {known}."
     B206 = "Can't load the component from {path}, was it altered? {error}"
+    B207 = (
+        "The paths in `Doc._.{attr}` are relative to nothing. Set `image_root` to the folder that holds the images, or "
+        "give their content as bytes."
+    )
+    B208 = "With `visual_grid` = 0 an image has no patches to point at, only [CLS]. Train with 4, say."
     B210 = "A document with {tokens} content tokens can't have {tags} tags: '{text}'."
     B211 = "{tag} is not the number of a tag: with {labels} labels they go from 0 to {last}."
 
@@ -102,6 +115,14 @@ class Errors(metaclass=_Coded):
     B334 = "Unknown format {format!r}. Use one of: auto, conll, jsonl."
     B335 = "Can't read the label map entry {entry!r}. Write it as OLD=NEW."
     B336 = "spaCy has no language {lang!r}. Use a code such as en, or xx for any language."
+    B337 = (
+        "Can't convert the part {part!r} of the split {split}. A part is train, dev or test, it needs a split of "
+        "`split-pairs`, and only JSONL has them."
+    )
+    B338 = (
+        "The split '{name}' is of another file: it names {number} images that are not in this one, such as {example}. "
+        "Make one for this file with: python -m spacy_bga split-pairs"
+    )
     B340 = "The reader has no data. Set `path` to a .spacy file or a folder of them."
     B341 = "There is no data at {path}. Create it with: python -m spacy_bga convert"
     B342 = (
@@ -112,6 +133,14 @@ class Errors(metaclass=_Coded):
     B344 = "`pairs_per_labelled` = {value} should be a number from 0 up, or null for all pairs in each epoch."
     B345 = "Unknown value {value!r} of `on_missing`. Use one of: warn, error, ignore."
     B346 = "The text {text!r} has an image that can't be used: {error}"
+    B347 = "A batch needs at least one example and a buffer at least one batch: `size` = {size}, `buffer` = {buffer}."
+    B350 = 'Splitting pairs needs the package ImageHash. Install it with: pip install "spacy_bga[splits]"'
+    B351 = "There is no file {path} to split."
+    B352 = (
+        "{path} has {groups} groups of images that are not alike. That is too few for {test} to test on, {dev} to "
+        "choose settings by, and some to train on."
+    )
+    B353 = "There is no split to read at {path}: {reason}. Make one with: python -m spacy_bga split-pairs"
 
     # 4xx: starter encoders and the embedded corpus
     B450 = "The embedded corpus needs a folder, but {path} is a file. Name another output."
@@ -176,6 +205,44 @@ class Errors(metaclass=_Coded):
     B515 = "Scoring {run} on the test set failed with exit code {code}. The end of its log:\n{lines}"
     B516 = "There is no {folder}. Give the folder of a trained pipeline, such as training/model-best."
     B517 = "The workflow '{name}' failed with exit code {code}, so its time was not written."
+    B518 = "Retrieval takes a square matrix of similarities, row i's right answer in column i, but {reason}."
+    B519 = (
+        "Can't tell how much generated features of shape (n, m, d) explain of real ones around a mean of shape (m, d): "
+        "{reason}."
+    )
+    B520 = (
+        "Systems are compared by (n, 3) counts of true positives, predicted and gold entities, one array for each seed "
+        "on the same documents, but {reason}."
+    )
+    B521 = 'Figures need the package matplotlib. Install it with: pip install "spacy_bga[figures]"'
+    B522 = "The figure '{title}' can't be drawn: {reason}."
+    B523 = (
+        "There is no `bga_ner` with BGA layers in this pipeline ({pipes}), so it generates no visual features to look "
+        "at. Train one with `bga_layers` and a `vision_encoder`."
+    )
+    B524 = (
+        "No text of {path} has both an entity and a word beside it for which another text has a replacement. Give "
+        "more labelled texts."
+    )
+    B525 = "No text of {path} has an image below {images} that can be used."
+    B526 = (
+        '{path}, line {line}: {reason}. Expected an object with "image" or "image_id", "width", "height" and '
+        '"objects", each of them {{"entity": TEXT, "box": [left, top, right, bottom]}}.'
+    )
+    B527 = (
+        "No entity with a box in {boxes} is in a text of {texts} whose image lies below {images}. Texts and boxes are "
+        "matched by the name of the image's file."
+    )
+
+    B530 = (
+        "The run {run} of the plan {path} starts from '{name}', but no run of that name is listed before it. Before it "
+        "come: {known}."
+    )
+    B531 = "The run {run} of the plan {path} is compared to '{name}', which is no other run of it. They are: {known}."
+    B532 = "The plan {path} takes the evidence '{key}' from the run {run}, which needs `{needed}` for that."
+    B533 = "{run} can't be done: {base}, which it starts from, failed."
+    B534 = "Measuring the alignment of {run} failed with exit code {code}. The end of its log:\n{lines}"
+    B535 = "Two runs give the evidence '{key}': {first} and {second}. Declare it in the plan of one of them only."
 
 
 class Warnings(metaclass=_Coded):
@@ -196,8 +263,11 @@ class Warnings(metaclass=_Coded):
         "count as texts without image."
     )
     W303 = "The augmenter made {number} examples of {path} without the image of the text that they come from."
+    W304 = "{number} images of {path} can't be read, so they are in no part: {images}"
 
     # 4xx: starter encoders and the embedded corpus
 
     # 5xx: evaluation and the console
     W501 = "{run} was made from other inputs (config, seed or data) than there are now: {path} is made again."
+    W502 = "{run} is left out: another process is at it. If there is none, remove {lock}."
+    W503 = "Waiting for another process to train what they start from: {runs}"

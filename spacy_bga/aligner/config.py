@@ -30,6 +30,10 @@ class BGAConfig:
     window (int): Wordpieces of one window, special tokens included.
     overlap (int): Wordpieces that neighbouring windows of a long document share.
     shared_generators (bool): One pair of generators for all BGA layers, or one pair per layer.
+    projections (bool): Whether each BGA layer maps what is generated to the visual features' space, and visual features
+        to the text's, by affine layers of its own (ours). Without, that happens only where the widths differ.
+    standardize (bool): Whether visual features are standardised by their layer, position and channel, so that a
+        feature says how an image differs from the mean one (ours).
     generator_heads (Optional[int]): Attention heads of a generator; None: as the text encoder has.
     generator_width (Optional[int]): Width of a generator's feed-forward layer; None: as the text encoder has.
     sample (bool): Whether context samplers choose what is generated from; without, everything is kept.
@@ -38,9 +42,13 @@ class BGAConfig:
     keep_text, keep_visual (tuple[float, ...]): Target keep ratio of each BGA layer.
     distance (str): "kl", "mse" or "cosine".
     distance_temperature (float): Temperature of the softmax over features of "kl".
-    recon_weight, cycle_weight, ratio_weight (float): Weights of the objective's terms.
+    recon_weight, cycle_weight, ratio_weight, contrast_weight (float): Weights of the objective's terms. The last one
+        is ours: generated features should be more alike to those of their own image than to those of others.
+    contrast_temperature (float): Temperature of the contrast.
     text_to_visual, visual_to_text (float): Weights of the two directions within recon and cycle.
     detach_targets (bool): Whether the targets of a distance get no gradient.
+    real_context (float): How often a text of the training attends to the features of its real image, if it has one,
+        in place of those that it generates.
     context_bias (Optional[float]): Start of a learned bias on the attention to generated features, one per BGA
         layer; None: no such bias, as in the paper.
     train_vision (bool): Whether the vision encoder learns, its layers attending to generated text.
@@ -62,6 +70,8 @@ class BGAConfig:
     window: int = 128
     overlap: int = 32
     shared_generators: bool = True
+    projections: bool = True
+    standardize: bool = True
     generator_heads: int | None = None
     generator_width: int | None = None
     sample: bool = True
@@ -74,9 +84,12 @@ class BGAConfig:
     recon_weight: float = 1.0
     cycle_weight: float = 1.0
     ratio_weight: float = 1.0
+    contrast_weight: float = 0.0
+    contrast_temperature: float = 0.07
     text_to_visual: float = 1.0
     visual_to_text: float = 1.0
     detach_targets: bool = True
+    real_context: float = 0.0
     context_bias: float | None = None
     train_vision: bool = False
     dropout: float = 0.1
@@ -97,6 +110,8 @@ class BGAConfig:
             ratios = getattr(self, name)
             if len(ratios) != self.n_bga_layers or any(not 0 < ratio <= 1 for ratio in ratios):
                 raise BGAError(Errors.B103.format(name=name, ratios=list(ratios), layers=self.n_bga_layers))
+        if self.standardize and self.train_vision:
+            raise BGAError(Errors.B114)
         if self.window < 8 or not 0 <= self.overlap <= (self.window - 2) // 2:
             raise BGAError(Errors.B104.format(window=self.window, overlap=self.overlap))
 

@@ -1,7 +1,8 @@
-"""How far generated features are from the real ones."""
+"""How far generated features are from the real ones, and how they tell their own image from others."""
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -36,3 +37,32 @@ def distance(generated: Tensor, target: Tensor, weights: Tensor, *, kind: str, t
         raise BGAError(Errors.B101.format(distance=kind, known="kl, mse, cosine"))
     weights = weights.detach()
     return ((by_position * weights).sum(1) / weights.sum(1).clamp(min=1)).mean()
+
+
+def summarize(tokens: Tensor, valid: Tensor) -> Tensor:
+    """What stands for a set of tokens in a comparison: the direction of their mean.
+
+    tokens (Tensor): (B, m, d). valid (Tensor): (B, m), which of them are there.
+    RETURNS (Tensor): (B, d) of length 1.
+    """
+    weights = valid.to(tokens.dtype).unsqueeze(-1)
+    return F.normalize((tokens * weights).sum(1) / weights.sum(1).clamp(min=1), dim=-1)
+
+
+def contrast(generated: Tensor, real: Tensor, valid: Tensor, *, temperature: float) -> Tensor:
+    """How well generated features tell their own image from the others of the batch, and images their texts.
+
+    The symmetric cross entropy of CLIP (Radford et al. 2021, arXiv 2103.00020) over `summarize`d tokens. The same image
+    twice in a batch is no negative of itself.
+
+    generated, real (Tensor): (B, m, d). valid (Tensor): (B, m), which visual tokens are there.
+    temperature (float): What cosine similarities are divided by.
+    RETURNS (Tensor): A scalar; 0 for a single image.
+    """
+    texts, images = summarize(generated, valid), summarize(real, valid)
+    with torch.no_grad():
+        same = images @ images.T > 0.9999
+        same.fill_diagonal_(False)
+    logits = (texts @ images.T / temperature).masked_fill(same, torch.finfo(texts.dtype).min)
+    own = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2

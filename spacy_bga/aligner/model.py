@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, cast
 
@@ -14,7 +17,7 @@ from transformers import AutoConfig, PretrainedConfig
 from spacy_bga.aligner.config import BGAConfig
 from spacy_bga.aligner.crf import CRF
 from spacy_bga.aligner.generator import CrossModalGenerator
-from spacy_bga.aligner.layer import BGALayer
+from spacy_bga.aligner.layer import BGALayer, Sampled
 from spacy_bga.aligner.text_encoder import TextEncoder
 from spacy_bga.aligner.vision_encoder import VisionEncoder
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch, VisualStates
@@ -26,6 +29,33 @@ WEIGHTS_FILE = "model.safetensors"
 VISUAL_PREFIX = "visual."
 
 Losses = dict[str, Tensor]
+Context = Literal["generated", "zero", "swapped"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a BGA layer made of a batch.
+
+    text (Sampled): The textual tokens (W, n, d). visual (Optional[Sampled]): The visual tokens (I, m, d_v) of those
+        with an image. generated (Tensor): (W, m, d_v) Vp.
+    """
+
+    text: Sampled
+    visual: Sampled | None
+    generated: Tensor
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the encoders made of a batch.
+
+    hidden (Tensor): (W, n, d) features of the wordpieces. terms (dict[str, Tensor]): The alignment terms, each averaged
+        over the BGA layers. stages (list[Stage]): What each BGA layer made.
+    """
+
+    hidden: Tensor
+    terms: Losses
+    stages: list[Stage]
 
 
 class BGAModel(nn.Module):
@@ -54,15 +84,18 @@ class BGAModel(nn.Module):
             CrossModalGenerator(config.n_visual_tokens, width, heads=heads, hidden=hidden, dropout=config.dropout)
             for _ in range(n_generators)
         )
-        self.layers = nn.ModuleList(BGALayer(config, layer, width=width) for layer in range(config.n_bga_layers))
+        vision_width = config.vision["hidden_size"] if config.vision is not None else width
+        self.layers = nn.ModuleList(
+            BGALayer(config, layer, width=width, vision_width=vision_width) for layer in range(config.n_bga_layers)
+        )
         self.dropout = nn.Dropout(config.dropout)
         self.crf = CRF(config.labels)
         self.head = nn.Linear(width, len(self.crf.tags))
         # What the text attends to; other than "generated" only to measure what that is worth.
-        self.context: Literal["generated", "zero", "swapped"] = "generated"
+        self.context: Context = "generated"
 
     def forward(self, text: TextBatch, *, allowed: Tensor, images: VisualBatch | None = None) -> Losses:
-        """The objective: `L = L_crf + w_recon L_recon + w_cycle L_cycle + w_ratio L_ratio`.
+        """The objective: `L = L_crf + w_recon L_recon + w_cycle L_cycle + w_ratio L_ratio + w_contrast L_contrast`.
 
         text (TextBatch): The documents. allowed (Tensor): (B, t, L) bool, the tags that each token may have.
         images (Optional[VisualBatch]): The images of those that have one.
@@ -71,8 +104,9 @@ class BGAModel(nn.Module):
         """
         if images is not None and self.visual is None:
             raise BGAError(Errors.B107)
-        hidden, terms = self.encode(text, images=images)
-        crf = self._crf_loss(hidden, text, allowed)
+        encoding = self.encode(text, images=images)
+        terms = dict(encoding.terms)
+        crf = self._crf_loss(encoding.hidden, text, allowed)
         if crf is not None:
             terms["crf"] = crf
         config = self.config
@@ -81,20 +115,24 @@ class BGAModel(nn.Module):
             "recon": config.recon_weight,
             "cycle": config.cycle_weight,
             "ratio": config.ratio_weight,
+            "contrast": config.contrast_weight,
         }
-        terms["total"] = sum((weights[name] * term for name, term in terms.items()), hidden.new_zeros(()))
+        start = encoding.hidden.new_zeros(())
+        terms["total"] = sum((weights[name] * term for name, term in terms.items()), start)
         return terms
 
-    def encode(self, text: TextBatch, *, images: VisualBatch | None = None) -> tuple[Tensor, Losses]:
+    def encode(self, text: TextBatch, *, images: VisualBatch | None = None, real: bool = False) -> Encoding:
         """Run the text branch and, beside it, the visual one where there are images.
 
-        RETURNS (tuple[Tensor, dict[str, Tensor]]): Features of the wordpieces (W, n, d), and the alignment terms,
-            each averaged over the BGA layers.
+        text (TextBatch): The documents. images (Optional[VisualBatch]): The images of those that have one.
+        real (bool): Whether these attend to the real features of their images, in place of generated ones.
+        RETURNS (Encoding): What came of it.
         """
+        real_context = 1.0 if real else self.config.real_context * self.training
         ids, mask = text.ids, text.mask
         hidden = self.text_encoder.embed(ids, mask)
         states = VisualStates(self.visual, images) if images is not None and self.visual is not None else None
-        kept, kept_visual = mask.to(hidden.dtype), None
+        stages: list[Stage] = []
         terms: dict[str, list[Tensor]] = {}
         for index in range(self.text_encoder.n_layers):
             if index not in self.config.text_layers:
@@ -102,39 +140,54 @@ class BGAModel(nn.Module):
                 continue
             number = self.config.text_layers.index(index)
             layer = cast(BGALayer, self.layers[number])
-            generator = self.generators[0 if self.config.shared_generators else number]
-            sampled = layer.sample(hidden, mask, kept)
-            kept = sampled.kept
-            generated = generator(hidden, kept)
+            sampled = layer.sample(hidden, mask, stages[-1].text.kept if stages else mask.to(hidden.dtype))
+            generated = self.generate(number, hidden, sampled.kept)
+            visual, shown = None, generated
             if states is not None and images is not None:
-                new, kept_visual = layer.align(
-                    sampled.select(images.rows),
-                    generated[images.rows],
-                    states,
-                    previous=kept_visual,
-                    text_to_visual=generator,
-                )
+                previous = stages[-1].visual if stages else None
+                visual, new = self._align(number, states, sampled.select(images.rows), generated[images.rows], previous)
+                shown = mix_in(visual, generated, images.rows, rate=real_context)
                 for name, term in new.items():
                     terms.setdefault(name, []).append(term)
+            stages.append(Stage(sampled, visual, generated))
             hidden = self.text_encoder.layer(
-                index, hidden, mask, context=self._shown(generated), context_bias=layer.context_bias
+                index, hidden, mask, context=self._shown(layer.to_text(shown)), context_bias=layer.context_bias
             )
-        return hidden, {name: torch.stack(values).mean() for name, values in terms.items()}
+        return Encoding(hidden, {name: torch.stack(values).mean() for name, values in terms.items()}, stages)
+
+    def generate(self, number: int, memory: Tensor, kept: Tensor) -> Tensor:
+        """G_t2v: (W, m, d_v) visual features by a BGA layer's number, from textual tokens (W, n, d) and their mask."""
+        generator = self.generators[0 if self.config.shared_generators else number]
+        return cast(BGALayer, self.layers[number]).to_vision(generator(memory, kept))
+
+    def _align(
+        self, number: int, states: VisualStates, text: Sampled, generated: Tensor, previous: Sampled | None
+    ) -> tuple[Sampled, Losses]:
+        """RETURNS (tuple[Sampled, dict[str, Tensor]]): The visual tokens of a BGA layer, and its alignment terms."""
+        layer = cast(BGALayer, self.layers[number])
+        tokens, valid = states.enter(number)
+        visual = layer.sample_visual(states.branch, tokens, valid, None if previous is None else previous.kept)
+        terms, pseudo_text = layer.align(
+            text, visual, generated, states.branch, text_to_visual=partial(self.generate, number)
+        )
+        states.leave(number, layer.to_vision(pseudo_text), text.valid)
+        return visual, terms
 
     def emissions(self, hidden: Tensor, text: TextBatch) -> Tensor:
         """RETURNS (Tensor): (tokens, L) scores of the tags, from features of the wordpieces (W, n, d)."""
         return self.head(self.dropout(merge_wordpieces([(hidden, text)])))
 
     @torch.inference_mode()
-    def tag(self, chunks: Iterable[TextBatch]) -> Tensor:
+    def tag(self, chunks: Iterable[TextBatch], images: Iterable[VisualBatch | None] = ()) -> Tensor:
         """Emissions of documents whose windows come in chunks, so that long and short ones need not be padded alike.
 
         chunks (Iterable[TextBatch]): At least one; together they hold every window, each names all documents.
+        images (Iterable[Optional[VisualBatch]]): Those of each chunk, to attend to their real features.
         RETURNS (Tensor): (tokens, L).
         """
         device = self.head.weight.device
-        moved = (chunk.to(device) for chunk in chunks)
-        return self.head(merge_wordpieces((self.encode(chunk)[0], chunk) for chunk in moved))
+        moved = zip_longest((chunk.to(device) for chunk in chunks), (i and i.to(device) for i in images))
+        return self.head(merge_wordpieces((self.encode(text, images=i, real=True).hidden, text) for text, i in moved))
 
     def set_dropout(self, rate: float) -> None:
         """Set the rate of every dropout on the text side, the encoder's own included."""
@@ -218,6 +271,24 @@ class BGAModel(nn.Module):
             raise BGAError(Errors.B109.format(path=folder, error=error)) from error
         return cls.from_state(config, state, source=str(folder))
 
+    def start_from(self, folder: Path | str) -> None:
+        """Take over the weights of an aligner that `save_pretrained` wrote, to go on learning.
+
+        The tagger's are left out if that aligner has other labels. A text-only aligner takes over the text encoder.
+        folder (Path | str): Raises a BGAError if it isn't there, or is of another shape.
+        """
+        other = BGAModel.from_pretrained(folder)
+        own = ("head.", "crf.") if other.config.labels != self.config.labels else ()
+        state = {name: tensor for name, tensor in other.state_dict().items() if not name.startswith(own)}
+        if self.config.n_bga_layers == 0:
+            state = {name: tensor for name, tensor in state.items() if name.startswith("text_encoder.")}
+            own = ("head.", "crf.")
+        state |= {name: tensor for name, tensor in self.state_dict().items() if name.startswith(own)}
+        try:
+            self.load_state_dict(state)
+        except RuntimeError as error:
+            raise BGAError(Errors.B115.format(path=folder, error=error)) from error
+
     @classmethod
     def from_config(cls, config: BGAConfig) -> BGAModel:
         """RETURNS (BGAModel): An aligner with random weights."""
@@ -238,6 +309,20 @@ class BGAModel(nn.Module):
         except RuntimeError as error:
             raise BGAError(Errors.B108.format(path=source, error=error)) from error
         return model.eval()
+
+
+def mix_in(visual: Sampled, generated: Tensor, rows: Tensor, *, rate: float) -> Tensor:
+    """Put real features in the place of generated ones.
+
+    visual (Sampled): The real features (I, m, d_v) of I images. generated (Tensor): (W, m, d_v) of W windows.
+    rows (Tensor): (I,) the window of each image. rate (float): How often the image of a window is taken.
+    RETURNS (Tensor): (W, m, d_v). Visual tokens that an image lacks, as absent crops', stay generated.
+    """
+    if not rate:
+        return generated
+    chosen = torch.rand(len(rows), 1, 1, device=rows.device) < rate
+    real = torch.where(chosen & visual.valid.unsqueeze(-1), visual.tokens, generated[rows])
+    return generated.index_copy(0, rows, real)
 
 
 def encoder_config(data: dict) -> PretrainedConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -36,21 +37,24 @@ class ContextSampler(nn.Module):
         with torch.no_grad():
             self.output[-1].bias.copy_(torch.tensor([0.0, math.log(ratio / (1 - ratio))]))  # type: ignore[operator]
 
-    def forward(self, tokens: Tensor, valid: Tensor, previous: Tensor) -> Tensor:
-        """Sample a mask.
+    def forward(self, tokens: Tensor, valid: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
+        """Sample a mask, and say what would be kept without chance.
 
         tokens (Tensor): (B, len, d); the first one, [CLS], is always kept.
         valid (Tensor): (B, len) bool; False at padding, which is never kept.
         previous (Tensor): (B, len) the previous stage's mask; all ones at the first stage.
-        RETURNS (Tensor): (B, len) of 0 and 1. In training a sample that passes gradients straight through
-            (Jang et al. 2017, arXiv 1611.01144), else the arg max.
+        RETURNS (tuple[Tensor, Tensor]): (B, len) of 0 and 1, twice. The mask: in training a sample that passes
+            gradients straight through (Jang et al. 2017, arXiv 1611.01144), else the arg max. And the arg max, which
+            passes them too.
         """
         logits = self.logits(tokens, valid, previous)
-        if self.training:
-            mask = F.gumbel_softmax(logits, tau=self.temperature, hard=True)[..., 1]
-        else:
-            mask = (logits[..., 1] >= logits[..., 0]).to(tokens.dtype)
-        return keep_first(mask, valid)
+        hard = (logits[..., 1] >= logits[..., 0]).to(tokens.dtype)
+        if not self.training:
+            likeliest = keep_first(hard, valid)
+            return likeliest, likeliest
+        soft = logits.softmax(-1)[..., 1]
+        sample = F.gumbel_softmax(logits, tau=self.temperature, hard=True)[..., 1]
+        return keep_first(sample, valid), keep_first(hard - soft.detach() + soft, valid)
 
     def logits(self, tokens: Tensor, valid: Tensor, previous: Tensor) -> Tensor:
         """RETURNS (Tensor): (B, len, 2) scores of dropping and of keeping each token."""
@@ -68,11 +72,13 @@ def keep_first(mask: Tensor, valid: Tensor) -> Tensor:
     return torch.where(first.bool(), first, mask) * valid
 
 
-def ratio_loss(mask: Tensor, valid: Tensor, target: float) -> Tensor:
+def ratio_loss(masks: Iterable[Tensor], valid: Tensor, target: float) -> Tensor:
     """The squared distance of each example's keep ratio from its target (DynamicViT, arXiv 2106.02034, eq. 8).
 
-    mask, valid (Tensor): (B, len). target (float): The share of valid tokens to keep.
-    RETURNS (Tensor): A scalar.
+    masks (Iterable[Tensor]): (B, len) each: what was sampled, and the arg max. A sampler that keeps every token with
+        the target's probability has the right ratio while it samples, and keeps all or nothing at inference.
+    valid (Tensor): (B, len). target (float): The share of valid tokens to keep.
+    RETURNS (Tensor): A scalar, the mean over the masks.
     """
-    ratio = mask.sum(1) / valid.sum(1).clamp(min=1)
-    return (ratio - target).square().mean()
+    number = valid.sum(1).clamp(min=1)
+    return torch.stack([(mask.sum(1) / number - target).square().mean() for mask in masks]).mean()

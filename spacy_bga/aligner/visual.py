@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from spacy_bga.aligner.config import BGAConfig
 from spacy_bga.aligner.generator import CrossModalGenerator
 from spacy_bga.aligner.sampler import ContextSampler
 from spacy_bga.aligner.vision_encoder import VisionEncoder
+
+LEAST_STD = 1e-3  # below it a channel is constant, and its noise not worth blowing up
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def count_tokens(config: BGAConfig, n_patches: int) -> tuple[int, int]:
 
 
 class VisualBranch(nn.Module):
-    """The vision encoder, its samplers, the visual-to-text generators, and projections between widths.
+    """The vision encoder, what standardises its features, its samplers, and the visual-to-text generators.
 
     config (BGAConfig): The aligner's settings. encoder (VisionEncoder): The pretrained encoder, opened.
     text_width (int): Width `d` of the textual tokens.
@@ -53,16 +56,19 @@ class VisualBranch(nn.Module):
 
     def __init__(self, config: BGAConfig, encoder: VisionEncoder, *, text_width: int, heads: int, hidden: int):
         super().__init__()
+        self.mean: Tensor
+        self.std: Tensor
         self.config = config
         self.encoder = encoder
         self.encoder.requires_grad_(config.train_vision)
         rows, columns = encoder.patch_grid(config.image_size)
         self.grid_shape = (rows, columns)
         self.n_image_tokens, self.n_crop_tokens = count_tokens(config, rows * columns)
-        same = encoder.width == text_width
-        self.to_text = nn.Identity() if same else nn.Linear(encoder.width, text_width)
-        self.to_vision = nn.Identity() if same else nn.Linear(text_width, encoder.width)
         n_layers = config.n_bga_layers
+        if config.standardize:
+            shape = (n_layers, self.n_tokens, encoder.width)
+            self.register_buffer("mean", torch.zeros(shape))
+            self.register_buffer("std", torch.ones(shape))
         self.samplers = nn.ModuleList(
             ContextSampler(encoder.width, config.sampler_width, keep_ratio=keep, temperature=config.gumbel_temperature)
             for keep in (config.keep_visual if config.sample else ())
@@ -77,14 +83,49 @@ class VisualBranch(nn.Module):
         """The most visual tokens that an example has: its image's, then its crops'."""
         return self.n_image_tokens + self.config.max_crops * self.n_crop_tokens
 
-    def sample(self, layer: int, tokens: Tensor, valid: Tensor, previous: Tensor) -> Tensor:
-        """RETURNS (Tensor): (I, m) the visual mask of a BGA layer; everything valid without samplers."""
-        return self.samplers[layer](tokens, valid, previous) if self.config.sample else valid.to(tokens.dtype)
+    def sample(self, layer: int, tokens: Tensor, valid: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
+        """RETURNS (tuple[Tensor, Tensor]): (I, m) the visual masks of a BGA layer, as `ContextSampler` makes them;
+        everything valid without samplers."""
+        if not self.config.sample:
+            kept = valid.to(tokens.dtype)
+            return kept, kept
+        return self.samplers[layer](tokens, valid, previous)
 
     def generate_text(self, layer: int, visual: Tensor, kept: Tensor, *, n_tokens: int) -> Tensor:
         """RETURNS (Tensor): (I, n, d) pseudo-textual tokens from visual tokens (I, m, d) of the text's width."""
         generator = self.generators[0 if self.config.shared_generators else layer]
         return generator(visual, kept, n_tokens=n_tokens)
+
+    @torch.no_grad()
+    def fit(self, batches: Iterable[VisualBatch]) -> None:
+        """Learn the mean and the standard deviation of the features of each layer, position and channel.
+
+        batches (Iterable[VisualBatch]): The images to learn from, as features. A position that none of them has, as an
+            absent crop's, stays as it is.
+        """
+        if not self.config.standardize:
+            return
+        count: Tensor = torch.zeros(self.n_tokens, 1, dtype=torch.float64)
+        total, squares = (torch.zeros(self.mean.shape, dtype=torch.float64) for _ in range(2))
+        for batch in batches:
+            assert batch.features is not None
+            assert batch.valid is not None
+            weights = batch.valid.double().unsqueeze(-1)
+            features = batch.features.double() * weights
+            count += weights.sum(0)
+            total += features.sum(1)
+            squares += features.square().sum(1)
+        mean = total / count.clamp(min=1)
+        std = (squares / count.clamp(min=1) - mean.square()).clamp(min=0).sqrt()
+        seen = count > 1
+        self.mean.copy_(torch.where(seen, mean, 0.0))
+        self.std.copy_(torch.where(seen, std, 1.0).clamp(min=LEAST_STD))
+
+    def standardized(self, layer: int, tokens: Tensor, valid: Tensor) -> Tensor:
+        """RETURNS (Tensor): (I, m, d_v) visual tokens as every other part sees them; zeros where there are none."""
+        if not self.config.standardize:
+            return tokens
+        return (tokens - self.mean[layer]) / self.std[layer] * valid.unsqueeze(-1)
 
     @torch.no_grad()
     def frozen_features(self, pixels: Tensor, *, crop: bool = False) -> Tensor:
@@ -126,24 +167,26 @@ class VisualStates:
         """RETURNS (tuple[Tensor, Tensor]): V (I, m, d_v) as it enters a BGA layer, and which of it is there (I, m)."""
         batch, branch = self.batch, self.branch
         if batch.features is not None and batch.valid is not None:
-            return batch.features[layer], batch.valid
+            return branch.standardized(layer, batch.features[layer], batch.valid), batch.valid
         if self.hidden is None:
             assert batch.pixels is not None
             self.hidden = branch.encoder.embed(batch.pixels)
         index = branch.config.vision_layers[layer]
         self.hidden, self.done = branch._advance(self.hidden, self.done, index), index
-        return self._gather()
+        tokens, valid = self._gather()
+        return branch.standardized(layer, tokens, valid), valid
 
     def leave(self, layer: int, generated: Tensor, mask: Tensor) -> None:
         """Run the vision layer with keys and values `[Tp ; V]`, if the encoder learns.
 
-        generated (Tensor): (I, n, d) Tp. mask (Tensor): (I, n) bool, which of it stands for a wordpiece.
+        generated (Tensor): (I, n, d_v) Tp in the width of the visual tokens. mask (Tensor): (I, n) bool, which of it
+            stands for a wordpiece.
         The last BGA layer's output would reach no loss, so it is not computed.
         """
         if self.hidden is None or layer == self.branch.config.n_bga_layers - 1:
             return
         examples = self.batch.examples
-        context = self.branch.to_vision(generated)[examples]
+        context = generated[examples]
         self.hidden = self.branch.encoder.layer(self.done, self.hidden, context=context, context_mask=mask[examples])
         self.done += 1
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import spacy
 from spacy.language import Language
@@ -16,6 +16,7 @@ from spacy_bga.corpus.conll import find_image, map_tag, mend_tags, post_to_doc, 
 from spacy_bga.corpus.images import get_images, register_image_extension
 from spacy_bga.corpus.inspection import ImageInspector
 from spacy_bga.corpus.jsonl import read_jsonl, record_to_doc
+from spacy_bga.corpus.pair_splits import Part, read_split
 from spacy_bga.corpus.report import ConversionReport, Tally
 from spacy_bga.errors import BGAError, Errors
 
@@ -34,8 +35,11 @@ def convert(
     format: Format = "auto",
     label_map: Mapping[str, str] | None = None,
     lang: str = "en",
+    split: str | Path | None = None,
+    part: Part | None = None,
     shuffle_images: int | None = None,
     check_images: bool = True,
+    skip: int = 0,
     limit: int | None = None,
     strict: bool = False,
 ) -> ConversionReport:
@@ -49,10 +53,13 @@ def convert(
     format (str): "conll", "jsonl", or "auto": by the name and first line of the source.
     label_map (Mapping[str, str] | None): Old labels and their new names; None: OTHER becomes MISC.
     lang (str): The language whose tokenizer reads JSONL texts.
-    shuffle_images (int | None): A seed. Give every document another one's image: the control experiment.
+    split (str | Path | None): A split of image-text pairs in JSONL, to convert only one part of them.
+    part (Literal["train", "dev", "test"] | None): That part. Of dev and test, each image with its first text only.
+    shuffle_images (int | None): A seed. Give every document another one's image: the control experiment. With a part,
+        images change hands within it.
     check_images (bool): Leave out images that are missing or cannot be decoded, and report them. If False, only
         paths that lead out of the root are left out.
-    limit (int | None): Stop after so many documents.
+    skip (int): Leave out so many documents at the beginning. limit (int | None): Stop after so many others.
     strict (bool): Raise at the first line that cannot be used, also where it could be left out.
     RETURNS (ConversionReport): What was found and done.
     RAISES (BGAError): There is no source, no image folder, nothing to write, or a line of it cannot be read.
@@ -63,16 +70,19 @@ def convert(
     tally = Tally()
     labels = LABEL_MAP if label_map is None else label_map
     format = _detect_format(source) if format == "auto" else format
+    wanted = part is not None
+    if wanted != (split is not None) or (wanted and (part not in get_args(Part) or format != "jsonl")):
+        raise BGAError(Errors.B337.format(part=part, split=split))
     if format == "conll":
         found = _conll_docs(source, nlp, tally, labels, Path(images) if images is not None else None)
     elif format == "jsonl":
-        found = _jsonl_docs(source, nlp, tally, labels, strict, image_prefix)
+        found = _jsonl_docs(source, nlp, tally, labels, strict, image_prefix, split, part)
     else:
         raise BGAError(Errors.B334.format(format=format))
     register_image_extension()
     inspector = ImageInspector(Path(images) if images is not None else source.parent, tally, decode=check_images)
     docs = []
-    for doc, paths, line in islice(found, limit):
+    for doc, paths, line in islice(found, skip, None if limit is None else skip + limit):
         usable = inspector.usable(paths, f"{source.name}:{line}")
         doc._.image = usable[0] if len(usable) == 1 else usable or None
         _count(doc, tally)
@@ -152,12 +162,22 @@ def _conll_docs(
 
 
 def _jsonl_docs(
-    source: Path, nlp: Language, tally: Tally, labels: Mapping[str, str], strict: bool, prefix: str
+    source: Path,
+    nlp: Language,
+    tally: Tally,
+    labels: Mapping[str, str],
+    strict: bool,
+    prefix: str,
+    split: str | Path | None,
+    part: Part | None,
 ) -> Iterator[tuple[Doc, tuple[str, ...], int]]:
     def leave_out(error: BGAError) -> None:
         tally.problem("bad_lines", str(error))
 
-    for record in read_jsonl(source, on_bad_line=None if strict else leave_out):
+    records = read_jsonl(source, on_bad_line=None if strict else leave_out)
+    if split is not None and part is not None:
+        records = read_split(split).select(records, part)
+    for record in records:
         if not record.text.strip():
             tally.problem("empty_posts", f"{source.name}:{record.line}: the text is empty")
             continue

@@ -22,18 +22,18 @@ class Inputs:
     """What a result depends on.
 
     files (dict[str, str]): The SHA-256 of each data file, by its setting: "test", "paths.train", ...
-    digest (str): The SHA-256 of all inputs together: the config with its overrides, the seed, the contexts and `files`.
-        Images are in it by the name of their folder alone.
+    digest (str): The SHA-256 of all inputs together: the config with its overrides, the seed, the contexts, `files`,
+        and the inputs of the run that it starts from. Images are in it by the name of their folder alone.
     """
 
     files: dict[str, str]
     digest: str
 
 
-def read_inputs(run: Run, test: Path) -> Inputs:
+def read_inputs(run: Run) -> Inputs:
     """Read what a run depends on.
 
-    run (Run): The run. test (Path): The test set.
+    run (Run): The run.
     RETURNS (Inputs): The inputs as they are now.
     RAISES (BGAError): An override of [paths] replaces nothing, so it must be misspelt.
     """
@@ -45,11 +45,17 @@ def read_inputs(run: Run, test: Path) -> Inputs:
         if section == "paths" and key not in written.get("paths", {}):
             raise BGAError(Errors.B512.format(name=name, config=run.config))
     config = load_config(run.config, overrides=dict(run.overrides), interpolate=True)
-    files = {"test": _hash(test)}
+    files = {"test": _hash(run.test)} if run.test else {}
     for key, value in config.get("paths", {}).items():
         if isinstance(value, str) and (digest := _hash(Path(value))):
             files[f"paths.{key}"] = digest
     everything = {"config": portable(config), "seed": run.seed, "contexts": run.contexts, "files": files}
+    if run.pairs:
+        files |= {f"alignment.{name}": _hash(file) for name, file in run.pairs.files.items()}
+        files |= {"alignment_labelled": _hash(run.pairs.labelled)} if run.pairs.labelled else {}
+        everything["alignment_images"] = portable(run.pairs.images)
+    if run.base:
+        everything["starts_from"] = read_inputs(run.base).digest
     return Inputs(files, hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest())
 
 

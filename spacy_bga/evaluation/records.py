@@ -10,13 +10,21 @@ from typing import Any
 
 from spacy_bga.errors import BGAError, Errors
 
+Record = dict[str, Any]
+"""What a run has left behind."""
+
 
 def write_json(path: Path, data: Any) -> None:
     """Write a file by renaming a finished one, so that a killed process leaves no half of it.
 
-    path (Path): The file, made with its folder. data (Any): What JSON can hold.
+    path (Path): The file, made with its folder. data (Any): What JSON can hold; a table in it, a list of lists, gets
+        one line.
     """
-    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    tables: dict[str, str] = {}
+    text = json.dumps(_set_aside(data, tables), indent=2, ensure_ascii=False, allow_nan=False)
+    for name, table in tables.items():
+        text = text.replace(f'"{name}"', table)
+    write_text(path, text + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -35,6 +43,19 @@ def write_text(path: Path, text: str) -> None:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def _set_aside(data: Any, tables: dict[str, str]) -> Any:
+    """Put a name in the place of each table, and its text into `tables`."""
+    if isinstance(data, dict):
+        return {key: _set_aside(value, tables) for key, value in data.items()}
+    if not isinstance(data, list) or not data:
+        return data
+    if not all(isinstance(row, list) for row in data):
+        return [_set_aside(value, tables) for value in data]
+    name = uuid.uuid4().hex
+    tables[name] = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return name
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

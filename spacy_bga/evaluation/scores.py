@@ -14,6 +14,7 @@ from spacy_bga.errors import BGAError, Errors
 
 if TYPE_CHECKING:
     from spacy.language import Language
+    from spacy.training import Example
 
     from spacy_bga.aligner.model import BGAModel
 
@@ -24,7 +25,8 @@ def score_pipeline(model: Path, test: Path, *, contexts: Sequence[str] = ()) -> 
     model (Path): The pipeline's folder. test (Path): The test set.
     contexts (Sequence[str]): "zero": the text attends to zeros in place of generated features; "swapped": to those of
         another text of the same batch.
-    RETURNS (dict[str, Any]): "p", "r", "f1" in percent, "per_type" and "contexts" with the same for each.
+    RETURNS (dict[str, Any]): "p", "r", "f1" in percent, "per_type" and "contexts" with the same for each; and "counts",
+        the `entity_counts` of each document.
     """
     import spacy
 
@@ -52,16 +54,39 @@ def find_aligner(nlp: Language) -> BGAModel:
     raise BGAError(Errors.B513)
 
 
+def entity_counts(example: Example) -> list[int]:
+    """Count a document's entities as spaCy's scorer does: an exact span with its label is right.
+
+    example (Example): The tagged document and the gold one, which may be tokenized in another way.
+    RETURNS (list[int]): The true positives, the predicted and the gold entities. Predicted ones don't count where gold
+        isn't annotated.
+    """
+    if not example.reference.has_annotation("ENT_IOB"):
+        return [0, 0, 0]
+    gold = {(ent.label_, ent.start, ent.end) for ent in example.reference.ents}
+    predicted = []
+    for ent in example.predicted.ents:
+        places = example.alignment.x2y[ent.start : ent.end]
+        if len(places) and all(token.ent_iob for token in example.reference[places[0] : places[-1] + 1]):
+            predicted.append((ent.label_, places[0], places[-1] + 1))
+    return [len(gold.intersection(predicted)), len(predicted), len(gold)]
+
+
 def _evaluate(nlp: Language, test: Path) -> dict[str, Any]:
+    from spacy.scorer import Scorer
     from spacy.training import Corpus
 
-    found = nlp.evaluate(list(Corpus(test)(nlp)))
+    # As `nlp.evaluate` does it, which doesn't give the documents away.
+    examples = list(Corpus(test)(nlp))
+    for example, doc in zip(examples, nlp.pipe(example.predicted for example in examples), strict=True):
+        example.predicted = doc
+    found = Scorer(nlp=nlp).score(examples)
     per_type = {
         label: {"p": percent(part["p"]), "r": percent(part["r"]), "f1": percent(part["f"])}
         for label, part in sorted((found["ents_per_type"] or {}).items())
     }
     whole = {"p": percent(found["ents_p"]), "r": percent(found["ents_r"]), "f1": percent(found["ents_f"])}
-    return {**whole, "per_type": per_type}
+    return {**whole, "per_type": per_type, "counts": [entity_counts(example) for example in examples]}
 
 
 def percent(score: float | None) -> float | None:

@@ -10,20 +10,28 @@ from typing import Any
 from spacy_bga.evaluation.plan import Run
 
 LOG = "log.jsonl"
+START = "initialize.components.bga_ner.aligner"
 
 
-def training_command(run: Run, folder: Path) -> list[str]:
+def training_command(run: Run, folder: Path, *, work: Path) -> list[str]:
     """The call of `spacy train` for a run.
 
     run (Run): The run; its config has the logger `spacy_bga.ConsoleLogger.v1`. folder (Path): Where the model and the
-        training log go.
+        training log go. work (Path): Where the models of other runs are.
     RETURNS (list[str]): The program and its arguments.
     """
     settings = {**run.overrides, **seed_settings(run), "training.logger.output_file": (folder / LOG).as_posix()}
+    if run.base:
+        settings[START] = best_model(run.base, work).as_posix()
     command = [sys.executable, "-m", "spacy", "train", run.config.as_posix(), "--output", folder.as_posix()]
     for name, value in settings.items():
         command += [f"--{name}", _argument(value)]
     return command
+
+
+def best_model(run: Run, work: Path) -> Path:
+    """RETURNS (Path): Where a run's trained pipeline is kept."""
+    return work / run.key / "model-best"
 
 
 def seed_settings(run: Run) -> dict[str, int]:
@@ -34,6 +42,8 @@ def seed_settings(run: Run) -> dict[str, int]:
     names = ["training.seed", "system.seed"]
     if "seed" in config.get("corpora", {}).get("train", {}):
         names.append("corpora.train.seed")
+    if "seed" in config.get("training", {}).get("batcher", {}):
+        names.append("training.batcher.seed")
     return dict.fromkeys(names, run.seed)
 
 

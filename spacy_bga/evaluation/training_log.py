@@ -23,6 +23,11 @@ def best_step(rows: list[Row]) -> int:
     return max(rows, key=lambda row: (row["score"], row["step"]))["step"]
 
 
+def best_score(rows: list[Row]) -> float:
+    """RETURNS (float): The score on dev of the best step, in percent: what the config's `score_weights` make of it."""
+    return round(100 * max(row["score"] for row in rows), 2)
+
+
 def dev_curve(rows: list[Row]) -> list[dict[str, Any]]:
     """RETURNS (list[dict]): "step", "epoch" (passes completed) and "f1" in percent of each row."""
     return [
@@ -30,10 +35,17 @@ def dev_curve(rows: list[Row]) -> list[dict[str, Any]]:
     ]
 
 
+def alignment_curve(rows: list[Row]) -> list[dict[str, Any]] | None:
+    """RETURNS (list[dict] | None): "step" and "r10" in percent of each row; None if the alignment wasn't scored."""
+    if all(row["scores"].get("align_r10") is None for row in rows):
+        return None
+    return [{"step": row["step"], "r10": _rounded(row["scores"].get("align_r10"), 2)} for row in rows]
+
+
 def term_ends(rows: list[Row], term: str) -> dict[str, float] | None:
     """Where a term of the loss began and ended: its means over the updates of the first and of the last row.
 
-    rows (list[dict]): The log. term (str): "recon" or "cycle".
+    rows (list[dict]): The log. term (str): "recon", "cycle" or "contrast".
     RETURNS (dict[str, float] | None): "start" and "end"; None if no update had the term, as with text only.
     """
     values = [sum(value for key, value in row["losses"].items() if key.endswith(f"_{term}")) for row in rows]

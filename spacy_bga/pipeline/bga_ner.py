@@ -15,7 +15,7 @@ from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
 
-from spacy_bga.errors import BGAError, Errors
+from spacy_bga.errors import BGAError, Errors, ImageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,8 +34,15 @@ save_visual_branch = false
 image_attr = "image"
 # A folder for the features of a frozen vision encoder; null keeps them in memory while training.
 feature_cache = null
-# An image that can't be decoded while training: "warn", "error" or "ignore".
+# An image that can't be decoded: "warn", "error" or "ignore".
 on_missing = "warn"
+# What the text attends to while tagging: the visual features that it generates ("generated"), or the real ones of those
+# documents that have an image ("real"). The latter needs a saved visual branch, and training with `real_context`.
+visual_context = "generated"
+# The image root to which the paths of documents to tag are relative, for "real"; encoded images need none.
+image_root = null
+# Whether to score also how well texts find their images, among examples with images.
+score_alignment = false
 
 [bga_ner.scorer]
 @scorers = "spacy.ner_scorer.v1"
@@ -47,7 +54,7 @@ vision_encoder = "facebook/dinov2-small"
 bga_layers = 2
 image_size = 224
 """
-LOSS_TERMS = ("crf", "recon", "cycle", "ratio")
+LOSS_TERMS = ("crf", "recon", "cycle", "ratio", "contrast")
 
 
 @Language.factory(
@@ -67,6 +74,9 @@ def make_bga_ner(
     image_attr: str,
     feature_cache: str | None,
     on_missing: Literal["warn", "error", "ignore"],
+    visual_context: Literal["generated", "real"],
+    image_root: str | None,
+    score_alignment: bool,
     scorer: Callable | None,
 ) -> "BGANer":
     """Make a `bga_ner` component. See `BGANer` for the settings."""
@@ -81,6 +91,9 @@ def make_bga_ner(
         image_attr=image_attr,
         feature_cache=Path(feature_cache) if feature_cache else None,
         on_missing=on_missing,
+        visual_context=visual_context,
+        image_root=Path(image_root) if image_root else None,
+        score_alignment=score_alignment,
         scorer=scorer,
     )
 
@@ -100,6 +113,10 @@ class BGANer(TrainablePipe):
     image_attr (str): The extension attribute that holds a Doc's image.
     feature_cache (Optional[Path]): A folder for the features of a frozen vision encoder.
     on_missing (str): What to do about an image that can't be decoded: "warn", "error" or "ignore".
+    visual_context (str): What the text attends to while tagging: "generated" features, or the "real" ones of those
+        documents that have an image.
+    image_root (Optional[Path]): The folder that the paths of images are relative to, for "real".
+    score_alignment (bool): Whether `score` also tells how well texts find their images.
     scorer (Optional[Callable]): The scoring method.
     """
 
@@ -116,6 +133,9 @@ class BGANer(TrainablePipe):
         image_attr: str = "image",
         feature_cache: Path | None = None,
         on_missing: Literal["warn", "error", "ignore"] = "warn",
+        visual_context: Literal["generated", "real"] = "generated",
+        image_root: Path | None = None,
+        score_alignment: bool = False,
         scorer: Callable | None = None,
     ):
         from spacy_bga.corpus.images import register_image_extension
@@ -127,6 +147,9 @@ class BGANer(TrainablePipe):
         self.image_attr = image_attr
         self.feature_cache = feature_cache
         self.on_missing = on_missing
+        self.visual_context = visual_context
+        self.image_root = image_root
+        self.score_alignment = score_alignment
         self._features: Any = None
         shim = self._shim
         shim.save_visual_branch = save_visual_branch
@@ -182,41 +205,68 @@ class BGANer(TrainablePipe):
         *,
         nlp: Language | None = None,
         labels: Sequence[str] | None = None,
+        aligner: Path | None = None,
     ) -> None:
         """Load the encoders, choose the labels, and compute the features of a frozen vision encoder.
 
         get_examples (Callable[[], Iterable[Example]]): Returns the training data, or a sample of it.
         nlp (Optional[Language]): The pipeline. labels (Optional[Sequence[str]]): The labels; None: those of the data,
-            and of `add_label`.
+            and of `add_label`. Examples with images and no labels at all are enough to align text and images.
+        aligner (Optional[Path]): What to begin with: a pipeline that has learnt to align, saved with its visual branch,
+            or the folder of its aligner. None: the pretrained encoders.
         """
-        from spacy_bga.pipeline.bridge import build_aligner
+        from spacy_bga.pipeline.bridge import aligner_folder, build_aligner
 
         validate_get_examples(get_examples, "BGANer.initialize")
         examples = list(get_examples())
         if labels is None:
             found = {ent.label_ for example in examples for ent in example.reference.ents}
             labels = [*self.labels, *sorted(found - set(self.labels))]
-        if not labels:
+        images = [sources for example in examples if (sources := self._images(example))]
+        if not labels and not images:
             raise BGAError(Errors.B204.format(name=self.name))
         self.cfg["labels"] = list(labels)
         for label in labels:
             self.vocab.strings.add(label)
         self._shim.set_aligner(*build_aligner(self.model.attrs["settings"], labels))
         self._features = None
-        images = [sources for example in examples if (sources := self._images(example))]
         features = self._image_features() if images else None
         if features is not None and not features.branch.config.train_vision:
             features.prepare(images, progress=True)
+            features.fit(images)
+        if aligner is not None:
+            self._shim.aligner.start_from(aligner_folder(Path(aligner), name=self.name))
 
     def predict(self, docs: Iterable[Doc]) -> list["np.ndarray"]:
-        """Find the best tags, without modifying the docs. No image is looked at.
+        """Find the best tags, without modifying the docs. No image is looked at, unless `visual_context` is "real".
 
         docs (Iterable[Doc]): The documents.
         RETURNS (list[np.ndarray]): For each document, a BIO tag id for each token that isn't white space.
         """
         from spacy_bga.pipeline.bridge import predict_tags
 
-        return predict_tags(self.model, list(docs), max_wordpieces=self.max_wordpieces, overwrite=self.overwrite)
+        docs = list(docs)
+        settings: dict[str, Any] = {"max_wordpieces": self.max_wordpieces, "overwrite": self.overwrite}
+        features = self._image_features() if self.visual_context == "real" else None
+        if features is not None:
+            settings |= {"features": features, "images": [self._own_images(doc, features) for doc in docs]}
+        return predict_tags(self.model, docs, **settings)
+
+    def _own_images(self, doc: Doc, features: Any) -> list[str | bytes]:
+        """RETURNS (list[Union[str, bytes]]): The images of a document to tag, its paths resolved below `image_root`."""
+        from spacy_bga.corpus.images import get_images, resolve_path
+
+        images = get_images(doc, attr=self.image_attr)
+        root = self.image_root
+        try:
+            if root is not None:
+                return [str(resolve_path(i, root)) if isinstance(i, str) else i for i in images]
+        except ImageError as error:
+            features.refuse(next(i for i in images if isinstance(i, str)), error)
+            return []
+        if any(isinstance(image, str) for image in images):
+            raise BGAError(Errors.B207.format(attr=self.image_attr))
+        return images
 
     def set_annotations(self, docs: Iterable[Doc], tags: Iterable["np.ndarray"]) -> None:
         """Set `doc.ents` from predicted tags.
@@ -287,6 +337,26 @@ class BGANer(TrainablePipe):
         for name, value in terms.items():
             losses[f"{self.name}_{name}"] += value
         return losses
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """Score a batch of examples: the entities, and if `score_alignment` is set, how well texts find their images.
+
+        examples (Iterable[Example]): Examples whose predicted docs were tagged.
+        RETURNS (dict[str, Any]): The scorer's scores; `align_r10` and `align_r10_images`, the share of texts whose own
+            image, and of images whose own text, is among the 10 most alike of all examples with an image.
+        """
+        from spacy_bga.pipeline.alignment import align, recall
+
+        examples = list(examples)
+        scores = super().score(examples, **kwargs)
+        features = self._image_features() if self.score_alignment else None
+        if features is not None:
+            images = [self._images(example) for example in examples]
+            found = align(self.model, [example.predicted for example in examples], images, features)
+            similarity = None if found is None else found.similarity()
+            scores["align_r10"] = None if similarity is None else recall(similarity, at=10)
+            scores["align_r10_images"] = None if similarity is None else recall(similarity.T, at=10)
+        return scores
 
     def _images(self, example: Example) -> list[str | bytes]:
         from spacy_bga.corpus.images import get_images

@@ -21,7 +21,7 @@ from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.text_encoder import TextEncoder
 from spacy_bga.aligner.vision_encoder import VisionEncoder
 from spacy_bga.aligner.visual import VisualBatch
-from spacy_bga.aligner.windows import TextBatch, pad_documents
+from spacy_bga.aligner.windows import TextBatch, Window, pad_documents
 from spacy_bga.errors import BGAError, Errors
 from spacy_bga.pipeline.encoders import resolve_encoder
 from spacy_bga.pipeline.features import ImageFeatures, Source
@@ -111,6 +111,12 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
     return BGAModel(config, text, vision), tokenizer
 
 
+def aligner_folder(path: Path, *, name: str) -> Path:
+    """RETURNS (Path): Where the aligner is in a pipeline's folder: in that of the component; else the path itself."""
+    inside = path / name / "model"
+    return inside if inside.is_dir() else path
+
+
 def _portable(config: PretrainedConfig) -> dict[str, Any]:
     """RETURNS (dict[str, Any]): An encoder's configuration, without where on this machine it came from."""
     return {key: value for key, value in config.to_dict().items() if key != "_name_or_path"}
@@ -143,11 +149,21 @@ def _image_settings(settings: Settings, vision: VisionEncoder | None) -> dict[st
     return {"image_size": size, "image_mean": vision.image_mean, "image_std": vision.image_std}
 
 
-def predict_tags(model: Model, docs: Sequence[Doc], *, max_wordpieces: int, overwrite: bool) -> list[np.ndarray]:
-    """The best tags of each document. No image is looked at.
+def predict_tags(
+    model: Model,
+    docs: Sequence[Doc],
+    *,
+    max_wordpieces: int,
+    overwrite: bool,
+    images: Sequence[Sequence[Source]] = (),
+    features: ImageFeatures | None = None,
+) -> list[np.ndarray]:
+    """The best tags of each document. No image is looked at, unless there is a way from images to features.
 
     docs (Sequence[Doc]): Any documents. max_wordpieces (int): The most that go through the encoder at once.
     overwrite (bool): Whether entities already on a document are ignored; else their tokens get no tag but O.
+    images (Sequence[Sequence[Source]]): The images of each, and features (Optional[ImageFeatures]) what turns them into
+        features: the text then attends to the real features where there are any.
     RETURNS (list[np.ndarray]): One tag id for each token that isn't white space.
     """
     limit_worker_threads()
@@ -159,8 +175,11 @@ def predict_tags(model: Model, docs: Sequence[Doc], *, max_wordpieces: int, over
     if not sum(lengths):
         return [np.zeros(0, dtype=np.int64) for _ in docs]
     with torch.inference_mode():
-        chunks = list(shim.wordpieces.chunks(pieces, max_wordpieces)) or [shim.wordpieces.batch(pieces, [])]
-        emissions = aligner.tag(chunks).cpu()
+        chunks = list(shim.wordpieces.chunks(pieces, max_wordpieces)) or [[]]
+        emissions = aligner.tag(
+            [shim.wordpieces.batch(pieces, windows) for windows in chunks],
+            [collate_images(features, images, windows) for windows in chunks] if features is not None else (),
+        ).cpu()
     taken = [preset_mask(doc, overwrite=overwrite) for doc in docs]
     return _decode(aligner, emissions, lengths, taken)
 
@@ -206,18 +225,25 @@ def collate(
     windows = shim.wordpieces.windows(pieces)
     if not windows:
         return None
-    first_window: dict[int, int] = {}
-    for row, (place, _) in enumerate(windows):
-        first_window.setdefault(place, row)
-    visual = None
-    if features is not None:
-        paired = [place for place, i in enumerate(kept) if images[i] and place in first_window]
-        visual = features.collate([images[kept[place]] for place in paired], [first_window[p] for p in paired])
+    visual = None if features is None else collate_images(features, [images[i] for i in kept], windows)
     if visual is None and not any(annotated):
         return None
     allowed = [torch.from_numpy(allowed_tags(examples[i], shim.aligner.config.labels)) for i in kept]
     text = shim.wordpieces.batch(pieces, windows)
     return TrainingBatch(text, pad_documents(torch.cat(allowed), text.lengths)[0], visual)
+
+
+def collate_images(
+    features: ImageFeatures, images: Sequence[Sequence[Source]], windows: Sequence[tuple[int, Window]]
+) -> VisualBatch | None:
+    """The visual side of a batch of windows: a document's image goes with its first one.
+
+    features (ImageFeatures): What turns images into features. images (Sequence[Sequence[Source]]): Those of each
+        document. windows (Sequence[tuple[int, Window]]): Which document each window is of, and the window.
+    RETURNS (Optional[VisualBatch]): None if there is no image that can be used.
+    """
+    rows = {place: row for row, (place, window) in enumerate(windows) if window.start == 0 and images[place]}
+    return features.collate([images[place] for place in rows], list(rows.values()))
 
 
 def image_features(model: Model, *, folder: Path | None, on_missing: Any) -> ImageFeatures | None:

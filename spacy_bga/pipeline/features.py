@@ -70,6 +70,16 @@ class ImageFeatures:
         """
         self._compute([(k, p) for k, p in self._keyed(documents).items() if self._load(k) is None], progress=progress)
 
+    def fit(self, documents: Sequence[Sequence[Source]]) -> None:
+        """Learn what standardises the features of a frozen vision encoder. They are computed if they aren't cached.
+
+        documents (Sequence[Sequence[Source]]): The images of each document; the same ones count once.
+        """
+        distinct = list({tuple(p.place for p in self._pictures(sources)): sources for sources in documents}.values())
+        parts = (distinct[start : start + BATCH] for start in range(0, len(distinct), BATCH))
+        batches = (self.collate(part, range(len(part))) for part in parts)
+        self.branch.fit(batch for batch in batches if batch is not None)
+
     def _keyed(self, documents: Sequence[Sequence[Source]]) -> dict[str, Picture]:
         """RETURNS (dict[str, Picture]): The documents' readable pictures, each content once, by where they are kept."""
         pictures = [p for sources in documents for p in self._pictures(sources)]
@@ -159,10 +169,11 @@ class ImageFeatures:
             image = decode_image(picture.source, size=config.image_size)
             return to_pixels(image, size=config.image_size, mean=config.image_mean, std=config.image_std)
         except ImageError as error:
-            self._refuse(picture.source, error)
+            self.refuse(picture.source, error)
             return None
 
-    def _refuse(self, source: Source, error: ImageError) -> None:
+    def refuse(self, source: Source, error: ImageError) -> None:
+        """Do with an image that can't be used what `on_missing` says."""
         if self.on_missing == "error":
             raise error
         name = source if isinstance(source, str) else f"bytes {image_digest(source)[:12]}"
@@ -178,7 +189,7 @@ class ImageFeatures:
                 kind = "crop" if picture.is_crop else "image"
                 self._keys[place] = f"{kind}-{image_digest(picture.source)}"
             except ImageError as error:
-                self._refuse(picture.source, error)
+                self.refuse(picture.source, error)
                 self._keys[place] = None
         return self._keys[place]
 

@@ -96,14 +96,15 @@ class WordpieceTokenizer:
         where = torch.from_numpy(np.concatenate(places))
         return TextBatch(torch.from_numpy(ids), torch.from_numpy(mask), where, owners, lengths)
 
-    def chunks(self, pieces: Sequence[Pieces], max_wordpieces: int) -> Iterator[TextBatch]:
-        """YIELDS (TextBatch): All windows, those of like length together, each chunk within a number of wordpieces."""
+    def chunks(self, pieces: Sequence[Pieces], max_wordpieces: int) -> Iterator[list[tuple[int, Window]]]:
+        """YIELDS (list[tuple[int, Window]]): All `windows`, those of like length together, no chunk of more wordpieces
+        than that, padding included."""
         windows = sorted(self.windows(pieces), key=lambda entry: entry[1].end - entry[1].start)
         start = 0
         for end in range(1, len(windows) + 1):
             next_width = windows[end][1].end - windows[end][1].start + 2 if end < len(windows) else 0
             if end == len(windows) or next_width * (end + 1 - start) > max_wordpieces:
-                yield self.batch(pieces, windows[start:end])
+                yield windows[start:end]
                 start = end
 
     def to_files(self) -> dict[str, bytes]:

@@ -31,6 +31,15 @@ TEXT = {"model_type": "bert"}
             "visual_grid": None,
             "context_bias": -2.0,
         },
+        {
+            **LAYERS,
+            "projections": False,
+            "standardize": False,
+            "contrast_weight": 0.5,
+            "contrast_temperature": 0.1,
+            "real_context": 0.25,
+            "train_vision": True,
+        },
         {"distance": "mse", "n_visual_tokens": 17, "visual_branch": False},
     ],
 )
@@ -72,11 +81,21 @@ def test_settings_of_a_later_version_are_left_out() -> None:
         ({"window": 7, "overlap": 0}, "B104"),
         ({"window": 16, "overlap": 8}, r"\[B104\].*16.*8"),
         ({"overlap": -1}, "B104"),
+        ({"train_vision": True}, r"\[B114\].*standardize = false"),
+        ({**LAYERS, "train_vision": True, "standardize": True}, "B114"),
     ],
 )
 def test_unfit_settings(settings: dict[str, Any], match: str) -> None:
     with pytest.raises(BGAError, match=match):
         BGAConfig(text=TEXT, **settings)
+
+
+def test_defaults_of_what_is_ours() -> None:
+    """The two spaces are told apart by default; the contrast and real features, which teach something else, are not."""
+    config = BGAConfig(text=TEXT)
+    assert (config.projections, config.standardize) == (True, True)
+    assert (config.contrast_weight, config.real_context) == (0.0, 0.0)
+    assert BGAConfig(text=TEXT, train_vision=True, standardize=False).train_vision
 
 
 def test_smallest_and_widest_overlap_fit() -> None:

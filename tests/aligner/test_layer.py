@@ -1,21 +1,33 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import pytest
 import torch
 from torch import Tensor
 
 from spacy_bga.aligner.layer import BGALayer, Sampled
-from spacy_bga.aligner.losses import distance
+from spacy_bga.aligner.losses import contrast, distance
 from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.sampler import ContextSampler, ratio_loss
 from spacy_bga.aligner.text_encoder import TextEncoder
-from spacy_bga.aligner.visual import VisualStates
-from tests.aligner.tiny import gradients, has_gradient, make_allowed, make_config, make_images, make_model, make_text
+from spacy_bga.aligner.visual import VisualBatch, VisualStates
+from tests.aligner.tiny import (
+    STRUCTURES,
+    VISION,
+    gradients,
+    has_gradient,
+    make_allowed,
+    make_config,
+    make_images,
+    make_model,
+    make_text,
+)
 
 HEADS = 2
+TEXT_WIDTH = 16
 
 
 def bga_layers(model: BGAModel) -> list[BGALayer]:
@@ -49,17 +61,39 @@ def layer_by_hand(encoder: TextEncoder, index: int, hidden: Tensor, context: Ten
     return layer.output.LayerNorm(layer.output.dense(inner) + attended)
 
 
+def affine_by_hand(module: Any, tokens: Tensor) -> Tensor:
+    return tokens @ module.weight.T + module.bias
+
+
+def to_vision_by_hand(layer: BGALayer, tokens: Tensor) -> Tensor:
+    """An affine layer, ours or because the widths differ."""
+    assert layer.config.vision is not None
+    needed = layer.config.projections or layer.config.vision["hidden_size"] != TEXT_WIDTH
+    return affine_by_hand(layer.to_vision, tokens) if needed else tokens
+
+
+def to_text_by_hand(layer: BGALayer, tokens: Tensor) -> Tensor:
+    """An affine layer, and a layer norm behind ours."""
+    if not layer.config.projections:
+        return tokens if tokens.shape[-1] == TEXT_WIDTH else affine_by_hand(layer.to_text, tokens)
+    linear, norm = cast(Any, layer.to_text)
+    wide = affine_by_hand(linear, tokens)
+    centred = wide - wide.mean(-1, keepdim=True)
+    return centred / (wide.var(-1, keepdim=True, unbiased=False) + 1e-5).sqrt() * norm.weight + norm.bias
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("context_bias", [None, -2.0, 1.5])
 @pytest.mark.parametrize("shared", [True, False])
-def test_text_branch_by_hand(context_bias: float | None, shared: bool) -> None:
+def test_text_branch_by_hand(structure: str, context_bias: float | None, shared: bool) -> None:
     """Each step of the method, one document after the other and without padding."""
-    model = make_model(context_bias=context_bias, shared_generators=shared)
+    model = make_model(context_bias=context_bias, shared_generators=shared, **STRUCTURES[structure])
     text = make_text((6, 3))
     encoder, samplers = model.text_encoder, text_samplers(model)
     with torch.no_grad():
         if context_bias is not None:  # each layer has its own
             bga_layers(model)[1].context_bias.fill_(0.7)  # type: ignore[union-attr]
-        actual, _ = model.encode(text)
+        actual = model.encode(text).hidden
         dropped = 0
         for row, length in enumerate((8, 5)):
             ids, mask = text.ids[row : row + 1, :length], torch.ones(1, length, dtype=torch.bool)
@@ -73,58 +107,79 @@ def test_text_branch_by_hand(context_bias: float | None, shared: bool) -> None:
                 generated = model.generators[0 if shared else number](
                     hidden[:, kept[0] == 1], torch.ones(1, int(kept.sum()))
                 )
+                layer = bga_layers(model)[number]
+                generated = to_text_by_hand(layer, to_vision_by_hand(layer, generated))
                 bias = torch.zeros(5) if context_bias is None else torch.full((5,), [context_bias, 0.7][number])
                 hidden = layer_by_hand(encoder, index, hidden[0], generated[0], bias).unsqueeze(0)
             torch.testing.assert_close(actual[row, :length], hidden[0], atol=1e-5, rtol=1e-5)
     assert dropped
 
 
-def align(model: BGAModel, *, number: int = 0, previous: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor, Any]:
-    """The terms and the visual mask of a BGA layer, and what went in."""
+class Aligned(NamedTuple):
+    """What came out of a BGA layer's alignment, and what went in."""
+
+    terms: dict[str, Tensor]
+    pseudo_text: Tensor
+    text: Sampled
+    visual: Sampled
+    images: VisualBatch
+
+
+def align(model: BGAModel, *, number: int = 0, previous: Tensor | None = None) -> Aligned:
+    assert model.visual is not None
     text, images = make_text(width=9), make_images(model)
     hidden = model.text_encoder.layer(0, model.text_encoder.embed(text.ids, text.mask), text.mask)
-    layer, generator = bga_layers(model)[number], model.generators[0]
+    layer, generate = bga_layers(model)[number], partial(model.generate, number)
     sampled = layer.sample(hidden, text.mask, text.mask.float()).select(images.rows)
-    generated = generator(sampled.tokens, sampled.kept)
-    states = VisualStates(model.visual, images)  # type: ignore[arg-type]
-    terms, kept = layer.align(sampled, generated, states, previous=previous, text_to_visual=generator)
-    return terms, kept, (sampled, generated, images)
+    visual = layer.sample_visual(model.visual, *VisualStates(model.visual, images).enter(number), previous)
+    generated = generate(sampled.tokens, sampled.kept)
+    terms, pseudo_text = layer.align(sampled, visual, generated, model.visual, text_to_visual=generate)
+    return Aligned(terms, pseudo_text, sampled, visual, images)
 
 
 @pytest.mark.parametrize("kind", ["kl", "mse", "cosine"])
-@pytest.mark.parametrize("vision", ["dinov2", "same width"])
+@pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("weights", [(1.0, 1.0), (0.5, 2.0), (0.0, 1.0), (1.0, 0.0)])
-def test_alignment_terms_by_hand(kind: str, vision: str, weights: tuple[float, float]) -> None:
+def test_alignment_terms_by_hand(kind: str, structure: str, weights: tuple[float, float]) -> None:
     """By the method's formulas.
 
     L_recon = D(Vp, V | m_V) + D(Tp, T | m_T)
     L_cycle = D(G_t2v(Tp | m_T), V | m_V) + D(G_v2t(Vp | m_V), T | m_T)
     """
-    settings: dict[str, Any] = {"distance": kind, "distance_temperature": 2.0}
-    model = make_model(vision=vision, text_to_visual=weights[0], visual_to_text=weights[1], **settings)
-    branch = model.visual
+    settings: dict[str, Any] = {"distance": kind, "distance_temperature": 2.0, **STRUCTURES[structure]}
+    model = make_model(text_to_visual=weights[0], visual_to_text=weights[1], contrast_weight=0.1, **settings)
+    branch, layer = model.visual, bga_layers(model)[0]
     assert branch is not None
     with torch.no_grad():
-        terms, kept, (sampled, generated, images) = align(model)
-        visual = images.features[0]
+        terms, actual_text, sampled, sampled_visual, images = align(model)
+        assert images.features is not None
+        assert images.valid is not None
+        visual, kept = images.features[0], sampled_visual.kept
+        if model.config.standardize:
+            visual = (visual - branch.mean[0]) / branch.std[0]
         assert is_mixed(sampled.kept[sampled.valid])
         assert is_mixed(kept[images.valid])
-        text_to_visual, visual_to_text = model.generators[0], branch.generators[0]
+
+        def text_to_visual(tokens: Tensor) -> Tensor:
+            return to_vision_by_hand(layer, model.generators[0](tokens, sampled.kept))
+
+        def visual_to_text(tokens: Tensor) -> Tensor:
+            return branch.generators[0](to_text_by_hand(layer, tokens), kept)[:, : sampled.tokens.shape[1]]
 
         def both(pseudo_visual: Tensor, pseudo_text: Tensor) -> Tensor:
-            first = distance(branch.to_vision(pseudo_visual), visual, kept, kind=kind, temperature=2.0)
+            first = distance(pseudo_visual, visual, kept, kind=kind, temperature=2.0)
             second = distance(pseudo_text, sampled.tokens, sampled.kept, kind=kind, temperature=2.0)
             return weights[0] * first + weights[1] * second
 
-        pseudo_text = visual_to_text(branch.to_text(visual), kept)[:, : sampled.tokens.shape[1]]
+        generated, pseudo_text = text_to_visual(sampled.tokens), visual_to_text(visual)
+        torch.testing.assert_close(actual_text, pseudo_text)
         torch.testing.assert_close(terms["recon"], both(generated, pseudo_text))
-        cycled_visual = text_to_visual(pseudo_text, sampled.kept)
-        cycled_text = visual_to_text(generated, kept)[:, : sampled.tokens.shape[1]]
-        torch.testing.assert_close(terms["cycle"], both(cycled_visual, cycled_text))
-        expected = ratio_loss(sampled.kept, sampled.valid, 0.6) + ratio_loss(kept, images.valid, 0.6)
+        torch.testing.assert_close(terms["cycle"], both(text_to_visual(pseudo_text), visual_to_text(generated)))
+        expected = ratio_loss([sampled.kept], sampled.valid, 0.6) + ratio_loss([kept], images.valid, 0.6)
         torch.testing.assert_close(terms["ratio"], expected)
-        assert terms["recon"] > 0
-        assert terms["cycle"] > 0
+        expected = contrast(generated, visual, images.valid, temperature=0.07)
+        torch.testing.assert_close(terms["contrast"], expected)
+        assert all(term > 0 for term in terms.values())
 
 
 def test_visual_mask_is_refined_by_stage() -> None:
@@ -132,24 +187,28 @@ def test_visual_mask_is_refined_by_stage() -> None:
     assert model.visual is not None
     previous = torch.tensor([[1.0, 0, 0, 0, 0], [1, 1, 0, 0, 1]])
     with torch.no_grad():
-        _, kept, (_, _, images) = align(model, previous=previous)
-        tokens, valid = images.features[0], images.valid
-        assert torch.equal(kept, model.visual.samplers[0](tokens, valid, previous))
-        _, first, _ = align(model)
-        assert torch.equal(first, model.visual.samplers[0](tokens, valid, torch.ones(2, 5)))
+        refined, images = align(model, previous=previous).visual, make_images(model)
+        assert images.features is not None
+        assert images.valid is not None
+        tokens = (images.features[0] - model.visual.mean[0]) / model.visual.std[0]
+        torch.testing.assert_close(refined.tokens, tokens)
+        assert torch.equal(refined.kept, model.visual.samplers[0](tokens, images.valid, previous)[0])
+        first = align(model).visual
+        assert torch.equal(first.kept, model.visual.samplers[0](tokens, images.valid, torch.ones(2, 5))[0])
+        assert not torch.equal(first.kept, refined.kept)
 
 
 def test_masks_are_passed_on_from_layer_to_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     """m^0 is all ones; each layer's samplers get what the layer before has kept, of their own modality."""
     model = make_model(train=True)
     assert model.visual is not None
-    seen: dict[str, tuple[Tensor, Tensor]] = {}
+    seen: dict[str, tuple[Tensor, Tensor]] = {}  # what each was given, and what it has drawn
     samplers: dict[str, torch.nn.Module] = {f"text {n}": sampler for n, sampler in enumerate(text_samplers(model))}
     samplers |= {f"visual {n}": sampler for n, sampler in enumerate(model.visual.samplers)}
     for name, sampler in samplers.items():
 
-        def note(module: Any, inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
-            seen[name] = (inputs[2], output)
+        def note(module: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor], name: str = name) -> None:
+            seen[name] = (inputs[2], output[0])
 
         sampler.register_forward_hook(note)
     torch.manual_seed(0)
@@ -166,10 +225,11 @@ def test_without_samplers_everything_is_kept() -> None:
     model = make_model(sample=False, train=True)
     assert not any("sampler" in name for name in model.state_dict())
     with torch.no_grad():
-        terms, kept, (sampled, _, images) = align(model)
-    assert torch.equal(kept, images.valid.float())
-    assert torch.equal(sampled.kept, sampled.valid.float())
-    assert set(terms) == {"recon", "cycle"}
+        aligned = align(model)
+    for sampled in (aligned.text, aligned.visual):
+        assert torch.equal(sampled.kept, sampled.valid.float())
+        assert torch.equal(sampled.likeliest, sampled.valid.float())
+    assert set(aligned.terms) == {"recon", "cycle"}
 
 
 def test_no_cycle_is_run_without_its_weight() -> None:
@@ -185,30 +245,45 @@ def test_no_cycle_is_run_without_its_weight() -> None:
 
             generator.register_forward_hook(note)
         with torch.no_grad():
-            terms, _, _ = align(model)
+            terms = align(model).terms
         calls[weight] = (count, sorted(terms))
     assert calls == {0.0: ([1, 1], ["ratio", "recon"]), 1.0: ([2, 2], ["cycle", "ratio", "recon"])}
 
 
+def test_no_contrast_is_drawn_without_its_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def note(*inputs: Tensor, temperature: float) -> Tensor:
+        calls.append(temperature)
+        return contrast(*inputs, temperature=temperature)
+
+    monkeypatch.setattr("spacy_bga.aligner.layer.contrast", note)
+    with torch.no_grad():
+        assert "contrast" not in align(make_model(contrast_weight=0.0)).terms
+        assert calls == []
+        assert "contrast" in align(make_model(contrast_weight=0.5, contrast_temperature=0.3)).terms
+        assert set(calls) == {0.3}
+
+
 @pytest.mark.parametrize("kind", ["kl", "mse", "cosine"])
-@pytest.mark.parametrize("vision", ["dinov2", "same width"])
+@pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("train_vision", [False, True])
 def test_every_sampler_parameter_learns_from_reconstruction_alone(
-    kind: Any, vision: str, shared: bool, train_vision: bool
+    kind: Any, structure: str, shared: bool, train_vision: bool
 ) -> None:
+    settings = {**STRUCTURES[structure], **({"standardize": False} if train_vision else {})}
     model = make_model(
-        vision=vision,
         distance=kind,
         shared_generators=shared,
         train_vision=train_vision,
         cycle_weight=0.0,
         ratio_weight=0.0,
         train=True,
+        **settings,
     )
     torch.manual_seed(0)
-    _, terms = model.encode(make_text(), images=make_images(model))
-    terms["recon"].backward()
+    model.encode(make_text(), images=make_images(model)).terms["recon"].backward()
     samplers = {name: p for name, p in model.named_parameters() if "sampler" in name}
     assert len(samplers) == 4 * 10
     lacking = [name for name, p in samplers.items() if not has_gradient(p.grad)]
@@ -217,8 +292,7 @@ def test_every_sampler_parameter_learns_from_reconstruction_alone(
 
 def test_reconstruction_reaches_the_text_encoder_through_the_generator() -> None:
     model = make_model(visual_to_text=0.0, cycle_weight=0.0, train=True)
-    _, terms = model.encode(make_text(), images=make_images(model))
-    terms["recon"].backward()
+    model.encode(make_text(), images=make_images(model)).terms["recon"].backward()
     assert has_gradient(model.text_encoder.model.embeddings.word_embeddings.weight.grad)
 
 
@@ -227,12 +301,13 @@ def test_reconstruction_reaches_the_text_encoder_through_the_generator() -> None
 def test_targets_are_detached_on_the_text_side(kind: Any, detach: bool) -> None:
     """D(Tp, T | m_T): Tp comes from the frozen image, so that only the target could move the text encoder."""
     model = make_model(distance=kind, detach_targets=detach, text_to_visual=0.0, cycle_weight=0.0, train=True)
-    _, terms = model.encode(make_text(), images=make_images(model))
-    terms["recon"].backward()
+    model.encode(make_text(), images=make_images(model)).terms["recon"].backward()
     moved = [name for name, p in model.text_encoder.named_parameters() if has_gradient(p.grad)]
     assert bool(moved) == (not detach)
     if detach:  # m_T is a detached weight in D; else it moves the next layer's target
-        assert not any(has_gradient(p.grad) for p in model.layers.parameters())
+        moved = [name for name, p in model.layers.named_parameters() if has_gradient(p.grad)]
+        assert moved
+        assert all(".to_text." in name for name in moved)  # through which G_v2t reads the image
     assert model.visual is not None
     assert has_gradient(gradients(model)["visual.generators.0.queries"])
 
@@ -241,11 +316,24 @@ def test_targets_are_detached_on_the_text_side(kind: Any, detach: bool) -> None:
 def test_targets_are_detached_on_the_visual_side(detach: bool) -> None:
     """D(Vp, V | m_V): Vp comes from the text, so that only the target could move the vision encoder."""
     model = make_model(train_vision=True, detach_targets=detach, visual_to_text=0.0, cycle_weight=0.0, train=True)
-    _, terms = model.encode(make_text(), images=make_images(model))
-    terms["recon"].backward()
+    model.encode(make_text(), images=make_images(model)).terms["recon"].backward()
     assert model.visual is not None
     moved = [name for name, p in model.visual.encoder.named_parameters() if has_gradient(p.grad)]
     assert bool(moved) == (not detach)
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_targets_are_detached_in_the_contrast(detach: bool) -> None:
+    """Generated features are drawn to the real ones, not the other way around."""
+    model = make_model(train_vision=True, detach_targets=detach, contrast_weight=1.0, train=True)
+    torch.manual_seed(0)
+    model.encode(make_text(), images=make_images(model)).terms["contrast"].backward()
+    moved = {name for name, grad in gradients(model).items() if has_gradient(grad)}
+    assert any(name.startswith("visual.encoder.") for name in moved) == (not detach)
+    if detach:
+        assert not any(name.startswith("visual.") for name in moved)
+    assert {"generators.0.queries", "layers.0.to_vision.weight", "layers.0.sampler.output.2.bias"} <= moved
+    assert "text_encoder.model.embeddings.word_embeddings.weight" in moved
 
 
 def test_targets_of_the_cycle_are_detached() -> None:
@@ -256,11 +344,10 @@ def test_targets_of_the_cycle_are_detached() -> None:
         text = torch.randn(1, 4, 16, requires_grad=True)
         visual = torch.randn(1, 5, 12, requires_grad=True)
         total = bga_layers(model)[0]._distances(
-            model.visual,
-            Sampled(text, torch.ones(1, 4, dtype=torch.bool), torch.ones(1, 4)),
-            Sampled(visual, torch.ones(1, 5, dtype=torch.bool), torch.ones(1, 5)),
-            torch.randn(1, 5, 16),
-            torch.randn(1, 4, 16),
+            Sampled(text, torch.ones(1, 4, dtype=torch.bool), torch.ones(1, 4), torch.ones(1, 4)),
+            Sampled(visual, torch.ones(1, 5, dtype=torch.bool), torch.ones(1, 5), torch.ones(1, 5)),
+            torch.randn(1, 5, 12, requires_grad=True),
+            torch.randn(1, 4, 16, requires_grad=True),
         )
         total.backward()
         for leaf in (text, visual):
@@ -285,15 +372,54 @@ def test_keep_ratios_are_by_layer() -> None:
     assert ratios == pytest.approx([0.3, 0.9, 0.2, 0.8])
     with torch.no_grad():
         for number in range(2):
-            terms, kept, (sampled, _, images) = align(model, number=number)
-            expected = ratio_loss(sampled.kept, sampled.valid, (0.3, 0.9)[number])
-            expected = expected + ratio_loss(kept, images.valid, (0.2, 0.8)[number])
-            torch.testing.assert_close(terms["ratio"], expected)
+            aligned = align(model, number=number)
+            expected = ratio_loss([aligned.text.kept], aligned.text.valid, (0.3, 0.9)[number])
+            expected = expected + ratio_loss([aligned.visual.kept], aligned.visual.valid, (0.2, 0.8)[number])
+            torch.testing.assert_close(aligned.terms["ratio"], expected)
+
+
+def test_ratio_term_sees_what_is_drawn_and_what_is_likeliest() -> None:
+    model = make_model(train=True)
+    torch.manual_seed(0)
+    aligned = align(model)
+    assert model.visual is not None
+    expected = torch.zeros(())
+    for sampled in (aligned.text, aligned.visual):
+        assert not torch.equal(sampled.kept, sampled.likeliest)
+        expected = expected + ratio_loss([sampled.kept, sampled.likeliest], sampled.valid, 0.6)
+    torch.testing.assert_close(aligned.terms["ratio"], expected)
+    aligned.terms["ratio"].backward()
+    for sampler in (text_samplers(model)[0], model.visual.samplers[0]):
+        assert all(has_gradient(p.grad) for p in sampler.parameters())
+
+
+@pytest.mark.parametrize("vision", VISION)
+@pytest.mark.parametrize("projections", [True, False])
+def test_each_layer_has_ways_of_its_own_between_the_spaces(vision: str, projections: bool) -> None:
+    """Without projections only where the widths differ, and then nothing but affine."""
+    model = make_model(vision=vision, projections=projections)
+    width = VISION[vision].hidden_size
+    text, visual = torch.randn(1, 3, 16), torch.randn(1, 5, width)
+    made = []
+    for layer in bga_layers(model):
+        assert layer.to_vision(text).shape == (1, 3, width)
+        made.append(layer.to_text(visual))
+        assert made[-1].shape == (1, 5, 16)
+    ways = {name for name in model.state_dict() if "to_" in name}
+    if not projections and width == 16:
+        assert ways == set()
+        assert torch.equal(made[0], visual)
+        return
+    parts = ("to_vision", "to_text.0", "to_text.1") if projections else ("to_vision", "to_text")
+    assert ways == {f"layers.{n}.{part}.{kind}" for n in (0, 1) for part in parts for kind in ("weight", "bias")}
+    assert not torch.allclose(*made)
+    if projections:  # at the scale of what the pretrained layer is used to
+        torch.testing.assert_close(made[0].std(-1, unbiased=False), torch.ones(1, 5), atol=1e-3, rtol=0)
 
 
 def test_config_makes_the_layer() -> None:
     config = make_config(gumbel_temperature=0.5, sampler_width=7)
-    layer = BGALayer(config, 1, width=16)
+    layer = BGALayer(config, 1, width=16, vision_width=12)
     assert layer.sampler is not None
     assert layer.sampler.temperature == 0.5
     assert layer.sampler.local_mlp[0].out_features == 7

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spacy_bga.aligner.losses import distance
+from spacy_bga.aligner.losses import contrast, distance, summarize
 from spacy_bga.errors import BGAError
 
 KINDS = ["kl", "mse", "cosine"]
@@ -115,3 +117,145 @@ def test_gradients_by_finite_differences(kind: str) -> None:
 def test_unknown_kind() -> None:
     with pytest.raises(BGAError, match=r"\[B101\].*'l1'"):
         distance(draw((1, 1, 2), 0), draw((1, 1, 2), 1), torch.ones(1, 1), kind="l1")
+
+
+# The contrast
+
+
+def draw_valid(shape: tuple[int, int], seed: int) -> Tensor:
+    """Which tokens are there: [CLS], and some of the rest."""
+    valid = draw(shape, seed) > 0
+    valid[:, 0] = True
+    return valid
+
+
+def direction_by_hand(tokens: Tensor, valid: Tensor) -> np.ndarray:
+    mean = tokens[valid].detach().numpy().mean(0)
+    return mean / np.linalg.norm(mean)
+
+
+def contrast_by_hand(generated: Tensor, real: Tensor, valid: Tensor, *, temperature: float) -> float:
+    """CLIP's loss in plain NumPy, pair by pair: figure 3 of Radford et al. 2021."""
+    texts = [direction_by_hand(*row) for row in zip(generated, valid, strict=True)]
+    images = [direction_by_hand(*row) for row in zip(real, valid, strict=True)]
+    scores = [[float(text @ image) / temperature for image in images] for text in texts]
+    losses = []
+    for own in range(len(images)):
+        others = [i for i in range(len(images)) if i == own or images[i] @ images[own] < 0.9999]
+        losses.append(math.log(sum(math.exp(scores[own][i]) for i in others)) - scores[own][own])  # the text's image
+        losses.append(math.log(sum(math.exp(scores[i][own]) for i in others)) - scores[own][own])  # the image's text
+    return sum(losses) / len(losses)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(2, 5)),
+    temperature=st.floats(0.05, 2),
+    seed=st.integers(0, 999),
+    twice=st.booleans(),
+)
+def test_contrast_by_hand(shape: tuple[int, int, int], temperature: float, seed: int, twice: bool) -> None:
+    generated, real, valid = draw(shape, seed), draw(shape, seed + 1000), draw_valid(shape[:2], seed + 2000)
+    if twice:
+        real[-1], valid[-1] = real[0], valid[0]
+    actual = contrast(generated, real, valid, temperature=temperature)
+    expected = contrast_by_hand(generated, real, valid, temperature=temperature)
+    assert actual.item() == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def test_contrast_of_features_that_tell_images_apart_is_near_zero() -> None:
+    real, valid = draw((6, 3, 8), 0), draw_valid((6, 3), 1)
+    assert contrast(real, real, valid, temperature=0.01).item() < 1e-3
+    assert contrast(real.roll(1, 0), real, valid.roll(1, 0) & valid, temperature=0.01).item() > 5
+
+
+@pytest.mark.parametrize("number", [2, 5])
+def test_contrast_of_features_that_tell_nothing_is_the_log_of_the_batch(number: int) -> None:
+    """Images as different as can be, and generated features that are equally alike to each."""
+    real = torch.eye(number, dtype=torch.float64).unsqueeze(1)
+    generated, valid = torch.ones(number, 1, number, dtype=torch.float64), torch.ones(number, 1, dtype=torch.bool)
+    assert contrast(generated, real, valid, temperature=0.07).item() == pytest.approx(math.log(number))
+
+
+def test_the_same_image_twice_is_no_negative() -> None:
+    generated, real, valid = draw((3, 2, 4), 0), draw((3, 2, 4), 1), torch.ones(3, 2, dtype=torch.bool)
+    real[2] = real[0]
+    pair = [contrast(generated[rows], real[rows], valid[:2], temperature=0.1).item() for rows in ([0, 2], [0, 1])]
+    assert pair[0] == 0
+    assert pair[1] > 0
+    real.requires_grad_()
+    loss = contrast(generated.requires_grad_(), real, valid, temperature=0.1)
+    loss.backward()
+    assert loss.isfinite()
+    assert generated.grad is not None
+    assert generated.grad.isfinite().all()
+    with torch.no_grad():
+        real[2, 0, 0] += 0.5  # nearly the same one is another one
+        assert torch.cosine_similarity(*summarize(real[[0, 2]], valid[:2]), dim=0) > 0.9
+        assert contrast(generated[[0, 2]], real[[0, 2]], valid[:2], temperature=0.1).item() > 0.1
+
+
+def test_contrast_of_a_single_image_is_zero() -> None:
+    generated = draw((1, 3, 4), 0).requires_grad_()
+    loss = contrast(generated, draw((1, 3, 4), 1), draw_valid((1, 3), 2), temperature=0.07)
+    loss.backward()
+    assert loss.item() == 0
+    assert generated.grad is not None
+    assert not generated.grad.any()
+
+
+def test_contrast_is_symmetric_and_knows_no_order() -> None:
+    generated, real, valid = draw((5, 3, 4), 0), draw((5, 3, 4), 1), draw_valid((5, 3), 2)
+    expected = contrast(generated, real, valid, temperature=0.2)
+    torch.testing.assert_close(contrast(real, generated, valid, temperature=0.2), expected)
+    order = torch.tensor([3, 0, 4, 2, 1])
+    torch.testing.assert_close(contrast(generated[order], real[order], valid[order], temperature=0.2), expected)
+    everywhere = torch.ones_like(valid)
+    torch.testing.assert_close(
+        contrast(generated.flip(1), real, everywhere, temperature=0.2),
+        contrast(generated, real, everywhere, temperature=0.2),
+    )
+    assert not torch.allclose(contrast(generated[order], real, everywhere, temperature=0.2), expected)
+
+
+def test_contrast_falls_along_its_gradient() -> None:
+    generated, real, valid = draw((4, 3, 6), 0).requires_grad_(), draw((4, 3, 6), 1), draw_valid((4, 3), 2)
+    before = contrast(generated, real, valid, temperature=0.2)
+    (gradient,) = torch.autograd.grad(before, generated)
+    after = contrast(generated - 0.1 * gradient, real, valid, temperature=0.2)
+    assert after < before
+    assert not gradient[~valid].any()
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_gradients_of_the_contrast_by_finite_differences(twice: bool) -> None:
+    generated, real, valid = draw((4, 3, 5), 0).requires_grad_(), draw((4, 3, 5), 1), draw_valid((4, 3), 2)
+    if twice:  # moving one of two equal images leaves them apart only beyond what finite differences move
+        real[3], valid[3] = real[0], valid[0]
+    real.requires_grad_()
+    assert torch.autograd.gradcheck(lambda g, r: contrast(g, r, valid, temperature=0.3), (generated, real))
+
+
+def test_contrast_of_what_has_no_direction_is_finite() -> None:
+    """Standardised features of an image like the mean one, in the type that is trained with."""
+    generated, real = torch.zeros(3, 2, 4, requires_grad=True), torch.zeros(3, 2, 4)
+    loss = contrast(generated, real, torch.ones(3, 2, dtype=torch.bool), temperature=0.07)
+    loss.backward()
+    assert loss.item() == pytest.approx(math.log(3))
+    assert generated.grad is not None
+    assert generated.grad.isfinite().all()
+
+
+def test_summary_is_the_direction_of_the_mean_of_what_is_there() -> None:
+    tokens, valid = draw((4, 3, 5), 0), draw_valid((4, 3), 1)
+    assert not valid.all()
+    actual = summarize(tokens, valid)
+    expected = np.stack([direction_by_hand(*row) for row in zip(tokens, valid, strict=True)])
+    np.testing.assert_allclose(actual.numpy(), expected)
+    torch.testing.assert_close(actual.norm(dim=-1), torch.ones(4, dtype=torch.float64))
+    moved = torch.where(valid.unsqueeze(-1), 7 * tokens, tokens - 100)  # neither length nor what is absent counts
+    torch.testing.assert_close(summarize(moved, valid), actual)
+
+
+def test_summary_of_nothing_is_zero() -> None:
+    assert not summarize(draw((1, 3, 4), 0), torch.zeros(1, 3, dtype=torch.bool)).any()

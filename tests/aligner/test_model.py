@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from torch import Tensor
 
 from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.sampler import ContextSampler
+from spacy_bga.aligner.visual import VisualBatch
 from spacy_bga.aligner.windows import TextBatch
 from spacy_bga.errors import BGAError
 from tests.aligner.tiny import (
+    STRUCTURES,
     TEXT,
     VISION,
     gradients,
@@ -35,21 +38,37 @@ def documents(*lengths: int, seed: int = 0) -> list[Tensor]:
 
 def emissions(model: BGAModel, text: TextBatch) -> Tensor:
     with torch.no_grad():
-        return model.emissions(model.encode(text)[0], text)
+        return model.emissions(model.encode(text).hidden, text)
+
+
+def note_context(model: BGAModel, shown: list[Tensor]) -> None:
+    """Append what the text attends to, as the text encoder's layers get it."""
+    own = model.text_encoder.layer
+
+    def note(index: int, hidden: Tensor, mask: Tensor, **context: Any) -> Tensor:
+        if context.get("context") is not None:
+            shown.append(context["context"])
+        return own(index, hidden, mask, **context)
+
+    model.text_encoder.layer = note  # type: ignore[method-assign, assignment]
 
 
 # The objective
 
 
-@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (0.5, 0.25, 2.0), (3.0, 0.0, 0.0), (0.0, 2.0, 1.0)])
-def test_total_is_the_weighted_sum(weights: tuple[float, float, float]) -> None:
-    recon, cycle, ratio = weights
-    model = make_model(recon_weight=recon, cycle_weight=cycle, ratio_weight=ratio)
+@pytest.mark.parametrize(
+    "weights", [(1.0, 1.0, 1.0, 0.0), (0.5, 0.25, 2.0, 3.0), (3.0, 0.0, 0.0, 0.0), (0.0, 2.0, 1.0, 0.1)]
+)
+def test_total_is_the_weighted_sum(weights: tuple[float, float, float, float]) -> None:
+    recon, cycle, ratio, contrast = weights
+    model = make_model(recon_weight=recon, cycle_weight=cycle, ratio_weight=ratio, contrast_weight=contrast)
     text = make_text()
     with torch.no_grad():
         losses = model(text, allowed=make_allowed(model, text), images=make_images(model))
-    assert set(losses) == {"crf", "recon", "ratio", "total"} | ({"cycle"} if cycle else set())
-    expected = losses["crf"] + recon * losses["recon"] + cycle * losses.get("cycle", 0.0) + ratio * losses["ratio"]
+    optional = {"cycle": cycle, "contrast": contrast}
+    assert set(losses) == {"crf", "recon", "ratio", "total"} | {name for name, weight in optional.items() if weight}
+    expected = losses["crf"] + recon * losses["recon"] + ratio * losses["ratio"]
+    expected = expected + sum(weight * losses[name] for name, weight in optional.items() if weight)
     torch.testing.assert_close(losses["total"], expected)
     assert all(loss.ndim == 0 for loss in losses.values())
 
@@ -59,12 +78,12 @@ def test_terms_are_averaged_over_the_layers(monkeypatch: pytest.MonkeyPatch) -> 
     values = iter([(1.0, 2.0), (5.0, 4.0)])
     for layer in model.layers:
 
-        def align(text: Any, generated: Tensor, states: Any, **settings: Any) -> tuple[dict[str, Tensor], Tensor]:
+        def align(text: Any, *inputs: Any, **settings: Any) -> tuple[dict[str, Tensor], Tensor]:
             recon, cycle = next(values)
-            return {"recon": torch.tensor(recon), "cycle": torch.tensor(cycle)}, torch.ones(2, 5)
+            return {"recon": torch.tensor(recon), "cycle": torch.tensor(cycle)}, torch.zeros_like(text.tokens)
 
         monkeypatch.setattr(layer, "align", align)
-    _, terms = model.encode(make_text(), images=make_images(model))
+    terms = model.encode(make_text(), images=make_images(model)).terms
     assert {name: term.item() for name, term in terms.items()} == {"recon": 3.0, "cycle": 3.0}
 
 
@@ -111,7 +130,7 @@ def test_mixed_examples_contribute_as_they_would_alone() -> None:
         labelled = lay_out([docs[0], docs[2]])
         crf = model(labelled, allowed=allowed[[0, 2]])["crf"]
         paired = lay_out(docs[1:])
-        _, terms = model.encode(paired, images=images.__class__(torch.tensor([0, 1]), images.features, images.valid))
+        terms = model.encode(paired, images=VisualBatch(torch.tensor([0, 1]), images.features, images.valid)).terms
     torch.testing.assert_close(mixed["crf"], crf)
     for name in ("recon", "cycle", "ratio"):
         torch.testing.assert_close(mixed[name], terms[name])
@@ -148,11 +167,13 @@ def test_partly_annotated_tokens_are_marginalised_out() -> None:
         assert model(text, allowed=allowed)["crf"].neg().exp().item() == pytest.approx(probability, rel=1e-4)
 
 
-@pytest.mark.parametrize("vision", ["dinov2", "same width"])
+@pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("train_vision", [False, True])
-def test_trains_with_all_weights_zero(vision: str, train_vision: bool) -> None:
-    weights: dict[str, Any] = {"recon_weight": 0.0, "cycle_weight": 0.0, "ratio_weight": 0.0}
-    model = make_model(vision=vision, train_vision=train_vision, train=True, **weights)
+def test_trains_with_all_weights_zero(structure: str, train_vision: bool) -> None:
+    settings = {**STRUCTURES[structure], "recon_weight": 0.0, "cycle_weight": 0.0, "ratio_weight": 0.0}
+    if train_vision:
+        settings["standardize"] = False
+    model = make_model(train_vision=train_vision, train=True, **settings)
     text = make_text()
     losses = model(text, allowed=make_allowed(model, text), images=make_images(model))
     assert losses["total"].item() == losses["crf"].item()
@@ -164,8 +185,16 @@ def test_trains_with_all_weights_zero(vision: str, train_vision: bool) -> None:
 
 @pytest.mark.parametrize("vision", VISION)
 @pytest.mark.parametrize("shared", [True, False])
-def test_everything_that_should_learn_gets_a_gradient(vision: str, shared: bool) -> None:
-    model = make_model(vision=vision, shared_generators=shared, context_bias=0.0, train=True)
+@pytest.mark.parametrize("projections", [True, False])
+def test_everything_that_should_learn_gets_a_gradient(vision: str, shared: bool, projections: bool) -> None:
+    model = make_model(
+        vision=vision,
+        shared_generators=shared,
+        projections=projections,
+        context_bias=0.0,
+        contrast_weight=0.1,
+        train=True,
+    )
     text = make_text()
     model(text, allowed=make_allowed(model, text), images=make_images(model))["total"].backward()
     lacking = {name for name, grad in gradients(model).items() if not has_gradient(grad)}
@@ -174,7 +203,7 @@ def test_everything_that_should_learn_gets_a_gradient(vision: str, shared: bool)
 
 def test_training_learns() -> None:
     """A few steps on four documents bring every term of the objective down."""
-    model = make_model(context_bias=-1.0, dropout=0.0, train=True)
+    model = make_model(context_bias=-1.0, contrast_weight=1.0, dropout=0.0, train=True)
     text, optimizer = make_text((5, 2, 4, 6)), torch.optim.Adam(model.parameters(), lr=1e-2)
     allowed, images = make_allowed(model, text), make_images(model, (0, 2, 3))
     torch.manual_seed(0)
@@ -185,7 +214,7 @@ def test_training_learns() -> None:
         optimizer.zero_grad()
         losses["total"].backward()
         optimizer.step()
-    for name in ("crf", "recon", "cycle", "total"):
+    for name in ("crf", "recon", "cycle", "contrast", "total"):
         first = sum(entry[name] for entry in history[:5])
         assert sum(entry[name] for entry in history[-5:]) < 0.7 * first, name
 
@@ -223,18 +252,21 @@ def check_directions(model: BGAModel, *, tolerance: float = 1e-6) -> int:
 
 
 @pytest.mark.parametrize(
-    ("kind", "vision", "settings"),
+    ("kind", "vision", "settings", "real"),
     [
-        ("mse", "dinov2", {"train_vision": True, "shared_generators": False}),
-        ("kl", "same width", {}),
-        ("cosine", "clip", {"text_to_visual": 0.5}),
+        ("mse", "dinov2", {"train_vision": True, "shared_generators": False, "contrast_weight": 0.5}, False),
+        ("mse", "dinov2", {"train_vision": True, "projections": False}, True),
+        ("kl", "same width", {}, True),
+        ("kl", "same width", {"projections": False, "standardize": False}, False),
+        ("cosine", "clip", {"text_to_visual": 0.5, "contrast_weight": 2.0, "contrast_temperature": 0.3}, False),
     ],
 )
-def test_gradients_by_finite_differences(kind: Any, vision: str, settings: dict[str, Any]) -> None:
+def test_gradients_by_finite_differences(kind: Any, vision: str, settings: dict[str, Any], real: bool) -> None:
     """In evaluation mode, where masks are constant nearby, and with targets that learn: what is left is smooth."""
     model = make_model(
         vision=vision, distance=kind, detach_targets=False, context_bias=0.5, max_crops=1, crop_grid=1, **settings
     ).double()
+    model.encode = partial(model.encode, real=real)  # type: ignore[method-assign]
     moving = check_directions(model)
     still = {name for name, grad in gradients(model).items() if not has_gradient(grad)}
     samplers = {name for name in still if "sampler" in name}
@@ -250,24 +282,26 @@ def test_gradients_by_finite_differences(kind: Any, vision: str, settings: dict[
 
 @pytest.mark.parametrize("vision", ["dinov2", "clip"])
 @pytest.mark.parametrize("train_vision", [False, True])
-def test_tagging_does_not_depend_on_the_image(vision: str, train_vision: bool) -> None:
-    model = make_model(vision=vision, train_vision=train_vision)
+@pytest.mark.parametrize("projections", [True, False])
+def test_tagging_does_not_depend_on_the_image(vision: str, train_vision: bool, projections: bool) -> None:
+    model = make_model(vision=vision, train_vision=train_vision, projections=projections, real_context=1.0)
     text = make_text()
     with torch.no_grad():
-        without, terms = model.encode(text)
-        with_images, _ = model.encode(text, images=make_images(model))
-    assert terms == {}
-    assert torch.equal(without, with_images)
+        without, with_images = model.encode(text), model.encode(text, images=make_images(model))
+    assert without.terms == {}
+    assert torch.equal(without.hidden, with_images.hidden)
 
 
-def test_a_slim_aligner_tags_the_same(tmp_path: Path) -> None:
-    model = make_model()
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_a_slim_aligner_tags_the_same(structure: str, tmp_path: Path) -> None:
+    model = make_model(**STRUCTURES[structure])
     text = make_text()
     expected = emissions(model, text)
     model.save_pretrained(tmp_path, visual_branch=False)
     loaded = BGAModel.from_pretrained(tmp_path)
     assert loaded.visual is None
     assert torch.equal(emissions(loaded, text), expected)
+    assert torch.equal(loaded.tag([text]), model.tag([text]))
     model.drop_visual_branch()
     assert torch.equal(emissions(model, text), expected)
     assert not model.config.visual_branch
@@ -278,14 +312,7 @@ def test_generated_context_matters_and_can_be_measured() -> None:
     model = make_model()
     text = make_text((5, 2, 4))
     shown: list[Tensor] = []
-    own = model.text_encoder.layer
-
-    def note(index: int, hidden: Tensor, mask: Tensor, **context: Any) -> Tensor:
-        if context.get("context") is not None:
-            shown.append(context["context"])
-        return own(index, hidden, mask, **context)
-
-    model.text_encoder.layer = note  # type: ignore[method-assign, assignment]
+    note_context(model, shown)
     results = {}
     for context in ("generated", "zero", "swapped"):
         model.context = context  # type: ignore[assignment]
@@ -295,6 +322,116 @@ def test_generated_context_matters_and_can_be_measured() -> None:
     assert torch.equal(swapped, generated[[2, 0, 1]])  # each window sees what another one's text generates
     assert not torch.allclose(results["generated"], results["zero"])
     assert not torch.allclose(results["generated"], results["swapped"])
+
+
+def other_images(images: VisualBatch) -> VisualBatch:
+    assert images.features is not None
+    return VisualBatch(images.rows, images.features.flip(1, 2), images.valid)
+
+
+@pytest.mark.parametrize(("rate", "depends"), [(1.0, True), (0.0, False)])
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_a_text_in_training_sees_its_real_image_as_often_as_told(structure: str, rate: float, depends: bool) -> None:
+    """Those without an image are not touched; chance falls alike, as images change nothing of what is drawn."""
+    model = make_model(real_context=rate, train=True, **STRUCTURES[structure])
+    text, images = make_text(), make_images(model)
+    hidden = []
+    with torch.no_grad():
+        for batch in (images, other_images(images)):
+            torch.manual_seed(0)
+            hidden.append(model.encode(text, images=batch).hidden)
+    alike = [torch.equal(first, second) for first, second in zip(*hidden, strict=True)]
+    assert alike == [not depends, True, not depends]
+
+
+def test_real_features_take_the_place_of_generated_ones_text_by_text() -> None:
+    """All of an image or nothing of it, in about the share that was asked for; never where there is no crop."""
+    model = make_model(real_context=0.3, max_crops=1, crop_grid=1, train=True)
+    model.set_dropout(0.0)
+    number = 200
+    text, rows = make_text((3,) * (number + 5)), list(range(2, number + 2))
+    images = make_images(model, rows, crops=[row % 2 for row in rows])
+    shown: list[Tensor] = []
+    note_context(model, shown)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        stages = model.encode(text, images=images).stages
+    taken = []
+    for layer, stage, context in zip(model.layers, stages, shown, strict=True):
+        assert stage.visual is not None
+        real, generated = layer.to_text(stage.visual.tokens), layer.to_text(stage.generated)  # type: ignore[operator]
+        is_real = torch.isclose(context[images.rows], real, atol=1e-6).all(-1)
+        is_generated = torch.isclose(context, generated, atol=1e-6).all(-1)
+        chosen = is_real[:, 0]
+        assert torch.equal(is_real, chosen[:, None] & stage.visual.valid)
+        assert torch.equal(is_generated[images.rows], ~is_real)
+        assert is_generated[[0, 1, -3, -2, -1]].all()
+        taken.append(chosen)
+        assert chosen.float().mean().item() == pytest.approx(0.3, abs=0.1)
+    assert not torch.equal(*taken)  # each layer draws for itself
+
+
+def test_the_tagger_learns_to_read_real_features() -> None:
+    """What the text attends to then comes from no generator, but the layer's way to the text is the same."""
+    moved = {}
+    for rate in (0.0, 1.0):
+        model = make_model(real_context=rate, train=True)
+        text = make_text((5, 4))
+        losses = model(text, allowed=make_allowed(model, text), images=make_images(model, (0, 1)))
+        losses["crf"].backward()
+        moved[rate] = {name.split(".")[0] for name, grad in gradients(model).items() if has_gradient(grad)}
+        assert has_gradient(gradients(model)["layers.1.to_text.0.weight"])
+    assert moved[0.0] - moved[1.0] == {"generators"}
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_real_context_at_tagging(structure: str) -> None:
+    """By hand: the layers attend to the real features of those with an image, as this layer's text side reads them."""
+    model = make_model(max_crops=1, crop_grid=1, **STRUCTURES[structure])
+    text, images = make_text(), make_images(model, (2, 0), crops=(0, 1))
+    shown: list[Tensor] = []
+    with torch.no_grad():
+        generated = model.encode(text, images=images).hidden
+        note_context(model, shown)
+        encoding = model.encode(text, images=images, real=True)
+        assert images.features is not None
+        for number, (layer, stage, context) in enumerate(zip(model.layers, encoding.stages, shown, strict=True)):
+            expected, features = stage.generated.clone(), images.features[number]
+            if model.config.standardize:
+                assert model.visual is not None
+                features = (features - model.visual.mean[number]) / model.visual.std[number]
+            expected[0], expected[2, :5] = features[1], features[0, :5]  # document 2 has no crop
+            torch.testing.assert_close(context, layer.to_text(expected))  # type: ignore[operator]
+    alike = [torch.allclose(one, two, atol=1e-6) for one, two in zip(encoding.hidden, generated, strict=True)]
+    assert alike == [False, True, False]
+
+
+def test_real_context_without_images_is_the_generated_one() -> None:
+    model, text = make_model(), make_text()
+    expected = emissions(model, text)
+    assert torch.equal(model.tag([text]), expected)
+    assert torch.equal(model.tag([text], [None]), expected)
+    with_images = model.tag([text], [make_images(model, (0, 2))])
+    rows = [torch.equal(*pair) for pair in zip(with_images.split([5, 2, 4]), expected.split([5, 2, 4]), strict=True)]
+    assert rows == [False, True, False]
+
+
+def test_stages_are_what_each_layer_made() -> None:
+    model, text = make_model(), make_text()
+    images = make_images(model)
+    with torch.no_grad():
+        encoding = model.encode(text, images=images)
+        assert len(encoding.stages) == 2
+        for number, stage in enumerate(encoding.stages):
+            assert torch.equal(stage.generated, model.generate(number, stage.text.tokens, stage.text.kept))
+            assert stage.generated.shape == (3, 5, 12)
+            assert torch.equal(stage.text.valid, text.mask)
+            assert stage.visual is not None
+            assert stage.visual.tokens.shape == (2, 5, 12)
+            assert stage.visual.valid is images.valid
+        for alone, stage in zip(model.encode(text).stages, encoding.stages, strict=True):
+            assert alone.visual is None
+            assert torch.equal(alone.generated, stage.generated)
 
 
 # Tagging
@@ -311,6 +448,28 @@ def test_tag_equals_the_emissions_however_it_is_chunked(text_encoder: str) -> No
         actual = model.tag(lay_out(docs, rows=chunk) for chunk in rows)
         torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
         assert not actual.requires_grad
+
+
+@pytest.mark.parametrize("rows", [[[0, 1, 2, 3]], [[2, 0], [3], [1]], [[3], [1, 2], [0]]])
+def test_tag_takes_the_images_of_each_chunk(rows: list[list[int]]) -> None:
+    """Documents 0 and 2 have one; a chunk without is None, or left out at the end."""
+    model, docs = make_model(), documents(5, 2, 4, 3)
+    images, whole = make_images(model, (0, 2)), lay_out(docs)
+    assert images.features is not None
+    assert images.valid is not None
+    with torch.no_grad():
+        expected = model.emissions(model.encode(whole, images=images, real=True).hidden, whole)
+    by_chunk: list[VisualBatch | None] = []
+    for chunk in rows:
+        owners = [document for document in chunk if document in (0, 2)]
+        picked = torch.tensor([(0, 2).index(document) for document in owners], dtype=torch.long)
+        places = torch.tensor([chunk.index(document) for document in owners])
+        by_chunk.append(VisualBatch(places, images.features[:, picked], images.valid[picked]) if owners else None)
+    if by_chunk[-1] is None:
+        by_chunk.pop()
+    actual = model.tag((lay_out(docs, rows=chunk) for chunk in rows), iter(by_chunk))
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(actual, model.tag([whole]), atol=1e-3)
 
 
 def test_documents_do_not_see_each_other_nor_their_padding() -> None:
@@ -345,16 +504,18 @@ def test_tokens_without_wordpieces_get_the_heads_bias() -> None:
 @pytest.mark.parametrize("text_encoder", TEXT)
 @pytest.mark.parametrize("vision", VISION)
 @pytest.mark.parametrize("train_vision", [False, True])
-def test_families(text_encoder: str, vision: str, train_vision: bool) -> None:
+@pytest.mark.parametrize("projections", [True, False])
+def test_families(text_encoder: str, vision: str, train_vision: bool, projections: bool) -> None:
     """BERT with CLIP's ViT is the paper's pair."""
-    model = make_model(text=text_encoder, vision=vision, train_vision=train_vision, train=True)
+    model = make_model(text=text_encoder, vision=vision, train_vision=train_vision, projections=projections, train=True)
     text = make_text()
     losses = model(text, allowed=make_allowed(model, text), images=make_images(model))
     losses["total"].backward()
     assert all(loss.isfinite() for loss in losses.values())
     for name in ("layers.0.sampler.output.2.bias", "visual.samplers.1.local_mlp.0.weight", "generators.0.queries"):
         assert has_gradient(gradients(model)[name]), name
-    assert ("visual.to_text.weight" in model.state_dict()) == (vision != "same width")
+    assert ("layers.1.to_vision.weight" in model.state_dict()) == (projections or vision != "same width")
+    assert ("visual.mean" in model.state_dict()) == (not train_vision)
     assert model.eval().tag([text]).shape == (text.n_tokens, 5)
 
 
@@ -365,8 +526,9 @@ def test_no_bga_layers_is_the_text_encoder_and_a_crf() -> None:
     assert {name.split(".")[0] for name in model.state_dict()} == {"text_encoder", "head", "crf"}
     text = make_text()
     with torch.no_grad():
-        hidden, _ = model.encode(text)
-        torch.testing.assert_close(hidden, model.text_encoder(text.ids, text.mask))
+        encoding = model.encode(text)
+        assert encoding.stages == []
+        torch.testing.assert_close(encoding.hidden, model.text_encoder(text.ids, text.mask))
         assert set(model(text, allowed=make_allowed(model, text))) == {"crf", "total"}
 
 
@@ -419,7 +581,7 @@ def test_set_dropout_reaches_the_text_side() -> None:
 
     def loss(seed: int) -> float:
         torch.manual_seed(seed)
-        hidden, _ = model.encode(text)
+        hidden = model.encode(text).hidden
         return model.emissions(hidden, text).sum().item() + model(text, allowed=allowed)["crf"].item()
 
     assert loss(0) != loss(1)
@@ -465,8 +627,12 @@ def test_evaluation_knows_no_chance() -> None:
 
 @pytest.mark.parametrize("text_encoder", TEXT)
 @pytest.mark.parametrize("vision", VISION)
-def test_round_trip(text_encoder: str, vision: str, tmp_path: Path) -> None:
-    model = make_model(text=text_encoder, vision=vision, context_bias=-1.0, max_crops=1, train_vision=True)
+@pytest.mark.parametrize("train_vision", [True, False])
+def test_round_trip(text_encoder: str, vision: str, train_vision: bool, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"projections": train_vision, "contrast_weight": 0.5, "real_context": 0.25}
+    model = make_model(
+        text=text_encoder, vision=vision, context_bias=-1.0, max_crops=1, train_vision=train_vision, **settings
+    )
     model.save_pretrained(tmp_path / "new" / "folder")
     assert sorted(p.name for p in (tmp_path / "new" / "folder").iterdir()) == ["config.json", "model.safetensors"]
     loaded = BGAModel.from_pretrained(str(tmp_path / "new" / "folder"))
@@ -481,6 +647,25 @@ def test_round_trip(text_encoder: str, vision: str, tmp_path: Path) -> None:
             m(text, allowed=make_allowed(m, text), images=make_images(m, crops=(1, 0))) for m in (model, loaded)
         )
     assert expected == actual
+
+
+def test_what_standardises_is_saved_with_the_visual_branch(tmp_path: Path) -> None:
+    model = make_model()
+    branch, images = model.visual, make_images(model, (0, 1, 2))
+    assert branch is not None
+    branch.fit([images])
+    names = {"visual.mean", "visual.std"}
+    for slim in (False, True):
+        model.save_pretrained(tmp_path, visual_branch=not slim)
+        saved = load_file(tmp_path / "model.safetensors")
+        assert names & set(saved) == (set() if slim else names)
+        loaded = BGAModel.from_pretrained(tmp_path)
+        assert names & set(loaded.state_dict()) == (set() if slim else names)
+        assert loaded.config.standardize
+        if loaded.visual is not None:
+            assert torch.equal(loaded.visual.mean, branch.mean)
+            assert torch.equal(loaded.visual.std, branch.std)
+            assert branch.mean.abs().sum() > 0
 
 
 def test_buffers_that_are_not_saved_are_rebuilt(tmp_path: Path) -> None:

@@ -34,24 +34,25 @@ def make_tokens(*lengths: int, width: int | None = None, seed: int = 1) -> tuple
 def test_mask_is_hard_keeps_cls_and_drops_padding(training: bool, lengths: list[int], seed: int) -> None:
     torch.manual_seed(seed)
     tokens, valid, previous = make_tokens(*lengths, seed=seed)
-    mask = make_sampler(keep_ratio=0.05).train(training)(tokens, valid, previous)
-    assert ((mask == 0) | (mask == 1)).all()
-    assert (mask[:, 0] == 1).all()
-    assert (mask[~valid] == 0).all()
-    assert mask.shape == valid.shape
-    assert mask.dtype == tokens.dtype
+    for mask in make_sampler(keep_ratio=0.05).train(training)(tokens, valid, previous):
+        assert ((mask == 0) | (mask == 1)).all()
+        assert (mask[:, 0] == 1).all()
+        assert (mask[~valid] == 0).all()
+        assert mask.shape == valid.shape
+        assert mask.dtype == tokens.dtype
 
 
 def test_training_draws_and_inference_does_not(sampler: ContextSampler) -> None:
     inputs = make_tokens(200)
     sampler.train()
     torch.manual_seed(0)
-    first, second = sampler(*inputs), sampler(*inputs)
+    (first, likeliest), (second, again) = sampler(*inputs), sampler(*inputs)
     assert not torch.equal(first, second)
+    assert torch.equal(likeliest, again)
     torch.manual_seed(0)
-    assert torch.equal(sampler(*inputs), first)
+    assert torch.equal(sampler(*inputs)[0], first)
     sampler.eval()
-    assert torch.equal(sampler(*inputs), sampler(*inputs))
+    assert torch.equal(sampler(*inputs)[0], sampler(*inputs)[0])
 
 
 def test_inference_takes_the_arg_max(sampler: ContextSampler) -> None:
@@ -60,7 +61,10 @@ def test_inference_takes_the_arg_max(sampler: ContextSampler) -> None:
     expected = logits.argmax(-1).float()
     expected[:, 0] = 1
     assert 0 < expected.sum() < 50  # neither all nor none, or the test shows nothing
-    assert torch.equal(sampler.eval()(*inputs), expected)
+    kept, likeliest = sampler.eval()(*inputs)
+    assert torch.equal(kept, expected)
+    assert torch.equal(likeliest, expected)
+    assert torch.equal(sampler.train()(*inputs)[1], expected)  # which training knows too, beside what it draws
 
 
 def test_training_draws_by_the_logits(sampler: ContextSampler) -> None:
@@ -69,7 +73,7 @@ def test_training_draws_by_the_logits(sampler: ContextSampler) -> None:
     expected = sampler.logits(tokens, valid, previous).softmax(-1)[0, :, 1]
     torch.manual_seed(0)
     copies = [t.expand(4000, *t.shape[1:]) for t in (tokens, valid, previous)]
-    measured = sampler.train()(*copies).mean(0)
+    measured = sampler.train()(*copies)[0].mean(0)
     torch.testing.assert_close(measured[1:], expected[1:], atol=0.04, rtol=0)
 
 
@@ -80,7 +84,7 @@ def test_gradient_passes_straight_through(sampler: ContextSampler) -> None:
     weights[:, 0] = 0  # [CLS] is not drawn
     sampler.train()
     torch.manual_seed(3)
-    (sampler(tokens, valid, previous) * weights).sum().backward()
+    (sampler(tokens, valid, previous)[0] * weights).sum().backward()
     actual = [p.grad.clone() for p in sampler.parameters() if p.grad is not None]
     assert len(actual) == len(list(sampler.parameters()))
     sampler.zero_grad()
@@ -92,10 +96,24 @@ def test_gradient_passes_straight_through(sampler: ContextSampler) -> None:
         torch.testing.assert_close(grad, parameter.grad)
 
 
-def test_cls_and_padding_pass_no_gradient(sampler: ContextSampler) -> None:
+def test_gradient_passes_through_the_arg_max(sampler: ContextSampler) -> None:
+    """The forward pass is hard, the backward pass that of the probability to keep."""
+    tokens, valid, previous = make_tokens(9)
+    weights = torch.randn(1, 9)
+    weights[:, 0] = 0
+    (sampler.train()(tokens, valid, previous)[1] * weights).sum().backward()
+    actual = [p.grad.clone() for p in sampler.parameters() if p.grad is not None]
+    sampler.zero_grad()
+    (sampler.logits(tokens, valid, previous).softmax(-1)[..., 1] * weights).sum().backward()
+    for grad, parameter in zip(actual, sampler.parameters(), strict=True):
+        assert grad.abs().sum() > 0
+        torch.testing.assert_close(grad, parameter.grad)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_cls_and_padding_pass_no_gradient(sampler: ContextSampler, which: int) -> None:
     tokens, valid, previous = make_tokens(5, 3)
-    mask = sampler.train()(tokens, valid, previous)
-    mask.retain_grad()
+    mask = sampler.train()(tokens, valid, previous)[which]
     (mask[:, 0].sum() + mask[~valid].sum()).backward()
     assert all(p.grad is None or not p.grad.any() for p in sampler.parameters())
 
@@ -137,7 +155,7 @@ def test_padding_does_not_matter(sampler: ContextSampler) -> None:
     short, long = make_tokens(4), make_tokens(4, width=9)
     long[0][:, :4] = short[0]
     torch.testing.assert_close(sampler.logits(*long)[:, :4], sampler.logits(*short))
-    assert torch.equal(sampler.eval()(*long)[:, :4], sampler.eval()(*short))
+    assert torch.equal(sampler.eval()(*long)[0][:, :4], sampler.eval()(*short)[0])
 
 
 def test_nothing_kept_before_is_finite(sampler: ContextSampler) -> None:
@@ -154,7 +172,7 @@ def test_keep_ratio_starts_near_its_target(ratio: float) -> None:
     measured = []
     for seed in range(20):
         tokens, valid, previous = make_tokens(*[40] * 10, seed=seed)
-        mask = make_sampler(keep_ratio=ratio, seed=seed).train()(tokens, valid, previous)
+        mask, _ = make_sampler(keep_ratio=ratio, seed=seed).train()(tokens, valid, previous)
         measured.append(mask[:, 1:].mean().item())
     assert sum(measured) / len(measured) == pytest.approx(ratio, abs=0.07)
 
@@ -168,10 +186,52 @@ def test_keep_first() -> None:
 def test_ratio_loss_by_hand() -> None:
     mask = torch.tensor([[1.0, 0, 0, 1], [1, 0, 0, 0]], requires_grad=True)
     valid = torch.tensor([[True] * 4, [True, True, True, False]])
-    loss = ratio_loss(mask, valid, 0.75)
+    loss = ratio_loss([mask], valid, 0.75)
     assert loss.item() == pytest.approx(((2 / 4 - 0.75) ** 2 + (1 / 3 - 0.75) ** 2) / 2)
     loss.backward()
     assert mask.grad is not None
     # d/dm of (sum(m) / n - target)^2 / 2: towards keeping more, as both keep too little
     torch.testing.assert_close(mask.grad[0], torch.full((4,), (2 / 4 - 0.75) / 4))
-    assert ratio_loss(torch.tensor([[1.0, 1, 1, 0]]), torch.ones(1, 4, dtype=torch.bool), 0.75).item() == 0
+    assert ratio_loss([torch.tensor([[1.0, 1, 1, 0]])], torch.ones(1, 4, dtype=torch.bool), 0.75).item() == 0
+
+
+def test_ratio_loss_is_the_mean_over_the_masks() -> None:
+    valid = torch.tensor([[True] * 4, [True, True, True, False]])
+    sampled, likeliest = torch.tensor([[1.0, 0, 0, 1], [1, 0, 0, 0]]), torch.tensor([[1.0, 1, 1, 1], [1, 1, 0, 0]])
+    by_mask = [[2 / 4, 1 / 3], [4 / 4, 2 / 3]]
+    expected = sum((ratio - 0.75) ** 2 for ratios in by_mask for ratio in ratios) / 4
+    assert ratio_loss([sampled, likeliest], valid, 0.75).item() == pytest.approx(expected)
+    assert ratio_loss(iter([likeliest, sampled]), valid, 0.75).item() == pytest.approx(expected)
+
+
+def test_the_targets_probability_alone_does_not_satisfy_the_ratio_loss() -> None:
+    """A sampler that judges all tokens alike keeps the right share while it draws, and everything at inference."""
+    sampler = make_sampler(keep_ratio=0.7).train()
+    with torch.no_grad():
+        sampler.output[-1].weight.zero_()  # type: ignore[operator]
+    inputs = make_tokens(4000)
+    torch.manual_seed(0)
+    sampled, likeliest = sampler(*inputs)
+    assert ratio_loss([sampled], inputs[1], 0.7).item() == pytest.approx(0, abs=1e-3)
+    assert ratio_loss([sampled, likeliest], inputs[1], 0.7).item() == pytest.approx(0.3**2 / 2, abs=1e-3)
+    ratio_loss([likeliest], inputs[1], 0.7).backward()
+    bias = sampler.output[-1].bias.grad
+    assert isinstance(bias, Tensor)
+    assert bias.isfinite().all()
+    assert bias[1] > 0  # towards keeping less
+    assert bias[0] < 0
+
+
+def test_ratio_loss_alone_teaches_the_share_that_inference_keeps() -> None:
+    """From a start at which the arg max keeps everything."""
+    sampler, inputs = make_sampler(keep_ratio=0.95), make_tokens(60, 40, 50)
+    assert sampler.eval()(*inputs)[0].sum() == inputs[1].sum()
+    optimizer = torch.optim.Adam(sampler.train().parameters(), lr=1e-2)
+    torch.manual_seed(0)
+    for _ in range(150):
+        optimizer.zero_grad()
+        ratio_loss(sampler(*inputs), inputs[1], 0.6).backward()
+        optimizer.step()
+    kept, _ = sampler.eval()(*inputs)
+    ratios = kept.sum(1) / inputs[1].sum(1)
+    torch.testing.assert_close(ratios, torch.full((3,), 0.6), atol=0.15, rtol=0)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -96,7 +98,7 @@ def test_visual_extractor_attends_to_generated_text(vision: str) -> None:
     assert branch is not None
     images = make_images(model, (0, 1), crops=(1, 0))  # pixels: image and crop of one example, image of another
     assert images.pixels is not None
-    generated, lengths = torch.randn(2, 6, 16), (6, 4)
+    generated, lengths = torch.randn(2, 6, branch.encoder.width), (6, 4)
     mask = torch.arange(6) < torch.tensor(lengths)[:, None]
     with torch.no_grad():
         states = VisualStates(branch, images)
@@ -106,7 +108,7 @@ def test_visual_extractor_attends_to_generated_text(vision: str) -> None:
         hidden = []
         for number, example in enumerate((0, 0, 1)):
             own = branch.encoder.layer(0, branch.encoder.embed(images.pixels[number : number + 1]))
-            context = branch.to_vision(generated[example : example + 1, : lengths[example]])
+            context = generated[example : example + 1, : lengths[example]]
             with_text = branch.encoder.layer(1, own, context=context)
             assert not torch.allclose(with_text, branch.encoder.layer(1, own))
             hidden.append(with_text)
@@ -117,9 +119,10 @@ def test_visual_extractor_attends_to_generated_text(vision: str) -> None:
     assert not tokens[1, 5:].any()
 
 
-def test_generated_text_reaches_the_vision_layer_of_a_model() -> None:
+@pytest.mark.parametrize("projections", [True, False])
+def test_generated_text_reaches_the_vision_layer_of_a_model(projections: bool) -> None:
     """The whole way: the mask of what Tp stands for is the text's own, and the width is the vision encoder's."""
-    model = make_model(train_vision=True)
+    model = make_model(train_vision=True, projections=projections)
     branch = model.visual
     assert branch is not None
     seen: list[tuple[Tensor, Tensor]] = []
@@ -132,10 +135,15 @@ def test_generated_text_reaches_the_vision_layer_of_a_model() -> None:
 
     branch.encoder.layer = note  # type: ignore[method-assign, assignment]
     text = make_text((5, 2, 4))
-    model.encode(text, images=make_images(model, (2, 1)))
-    assert len(seen) == 1  # the last BGA layer needs none
-    context, mask = seen[0]
-    assert context.shape == (2, 7, 12)
+    with torch.no_grad():
+        first = model.encode(text, images=make_images(model, (2, 1))).stages[0].visual
+        assert len(seen) == 1  # the last BGA layer needs none
+        assert first is not None
+        layer: Any = model.layers[0]
+        pseudo_text = branch.generate_text(0, layer.to_text(first.tokens), first.kept, n_tokens=7)
+        context, mask = seen[0]
+        assert context.shape == (2, 7, 12)
+        torch.testing.assert_close(context, layer.to_vision(pseudo_text))
     assert torch.equal(mask, text.mask[[2, 1]])
 
 
@@ -156,26 +164,26 @@ def test_absent_crops_change_nothing() -> None:
     """Room for crops that no example has is as good as none."""
     with_room, without = make_model(max_crops=2, crop_grid=1), make_model()
     assert with_room.visual is not None
-    state = without.state_dict()
-    queries = with_room.state_dict()["generators.0.queries"].clone()
-    queries[:5] = state.pop("generators.0.queries")
-    with_room.load_state_dict({**state, "generators.0.queries": queries})
+    state, wider = without.state_dict(), with_room.state_dict()
+    for name in ("generators.0.queries", "visual.mean", "visual.std"):
+        wider[name][..., :5, :] = state.pop(name)
+        state[name] = wider[name]
+    with_room.load_state_dict(state)
     images, more = make_images(without), make_images(with_room)
     assert more.features is not None
     assert more.features.shape[2] == 9
     with torch.no_grad():
-        tokens, valid = more.features[0], more.valid
-        assert valid is not None
-        kept = with_room.visual.sample(0, tokens, valid, valid.float())
-        assert images.features is not None
-        assert images.valid is not None
+        tokens, valid = VisualStates(with_room.visual, more).enter(0)
+        kept, likeliest = with_room.visual.sample(0, tokens, valid, valid.float())
         assert without.visual is not None
-        expected = without.visual.sample(0, images.features[0], images.valid, images.valid.float())
+        fewer, there = VisualStates(without.visual, images).enter(0)
+        expected, _ = without.visual.sample(0, fewer, there, there.float())
         assert torch.equal(kept[:, :5], expected)
         assert not kept[:, 5:].any()
-        arguments: dict[str, Any] = {"n_tokens": 6}
-        actual = with_room.visual.generate_text(0, with_room.visual.to_text(tokens), kept, **arguments)
-        wanted = without.visual.generate_text(0, without.visual.to_text(images.features[0]), expected, **arguments)
+        assert torch.equal(likeliest, kept)
+        to_text: Any = without.layers[0].to_text
+        actual = with_room.visual.generate_text(0, to_text(tokens), kept, n_tokens=6)
+        wanted = without.visual.generate_text(0, to_text(fewer), expected, n_tokens=6)
     torch.testing.assert_close(actual, wanted)
 
 
@@ -193,7 +201,7 @@ def test_crops_take_part() -> None:
             pixels[images.slots == slot] *= -1
         batch = VisualBatch(images.rows, pixels=pixels, examples=images.examples, slots=images.slots)
         with torch.no_grad():
-            return model.encode(text, images=batch)[1]["recon"].item()
+            return model.encode(text, images=batch).terms["recon"].item()
 
     assert loss(0) != loss(None)
     assert loss(1) != loss(None)
@@ -211,11 +219,128 @@ def test_generators_of_text(shared: bool, number: int) -> None:
     assert branch.generators[0].queries.shape == (16, 16)  # one query per position of a window
 
 
-def test_widths_are_projected_only_where_they_differ() -> None:
-    projected, same = branch_of(), branch_of(vision="same width")
-    assert projected.to_text(torch.zeros(1, 12)).shape == (1, 16)
-    assert projected.to_vision(torch.zeros(1, 16)).shape == (1, 12)
-    assert not any(name.startswith("to_") for name in same.state_dict())
+# Standardised features
+
+
+def draw_batches(branch: VisualBranch, *sizes: int, seed: int = 0) -> list[VisualBatch]:
+    """Features far from standard, of images of which about half have a first crop, and none a second one."""
+    random = np.random.default_rng(seed)
+    n_layers, n_tokens, width = branch.mean.shape
+    shift, scale = random.normal(0, 5, (n_layers, 1, n_tokens, width)), random.uniform(0.1, 9, (1, 1, n_tokens, width))
+    batches = []
+    for size in sizes:
+        features = random.normal(shift, scale, (n_layers, size, n_tokens, width)).astype(np.float32)
+        valid = np.ones((size, n_tokens), dtype=bool)
+        valid[:, branch.n_image_tokens :] = False
+        crop = slice(branch.n_image_tokens, branch.n_image_tokens + branch.n_crop_tokens)
+        valid[:, crop] = random.random((size, 1)) < 0.5
+        features *= valid[None, :, :, None]
+        batches.append(VisualBatch(torch.arange(size), torch.from_numpy(features), torch.from_numpy(valid)))
+    return batches
+
+
+def joined(batches: list[VisualBatch]) -> tuple[np.ndarray, np.ndarray]:
+    """RETURNS (tuple[np.ndarray, np.ndarray]): (N, I, m, d_v) features of all images, and which of them are there."""
+    features = [batch.features.numpy() for batch in batches if batch.features is not None]
+    return np.concatenate(features, 1), np.concatenate([b.valid.numpy() for b in batches if b.valid is not None])
+
+
+@pytest.fixture
+def branch() -> VisualBranch:
+    """With room for two crops of two tokens each, beside an image of five."""
+    return branch_of(max_crops=2, crop_grid=1)
+
+
+@pytest.mark.parametrize("sizes", [(12,), (5, 1, 6), (1,) * 12])
+def test_fit_equals_numpy(branch: VisualBranch, sizes: tuple[int, ...]) -> None:
+    """Position by position, from those images that have it; however they come."""
+    batches = draw_batches(branch, *sizes)
+    branch.fit(iter(batches))
+    features, valid = joined(batches)
+    assert 1 < valid[:, 5].sum() < len(valid)
+    for position in range(9):
+        there = features[:, valid[:, position], position].astype(np.float64)
+        if there.size:
+            np.testing.assert_allclose(branch.mean[:, position], there.mean(1), rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(branch.std[:, position], there.std(1), rtol=1e-5, atol=1e-5)
+        else:
+            assert (branch.mean[:, position] == 0).all()
+            assert (branch.std[:, position] == 1).all()
+
+
+def test_what_was_fitted_has_mean_zero_and_deviation_one(branch: VisualBranch) -> None:
+    batches = draw_batches(branch, 9, 7)
+    branch.fit(batches)
+    entered = []
+    for batch in batches:
+        states = VisualStates(branch, batch)
+        tokens = torch.stack([states.enter(layer)[0] for layer in range(2)])
+        assert batch.valid is not None
+        assert (tokens[:, ~batch.valid] == 0).all()
+        entered.append(tokens.numpy())
+    tokens, valid = np.concatenate(entered, 1), joined(batches)[1]
+    for position in range(7):  # of the second crop there is none
+        there = tokens[:, valid[:, position], position]
+        np.testing.assert_allclose(there.mean(1), 0, atol=1e-5)
+        np.testing.assert_allclose(there.std(1), 1, atol=1e-4)
+
+
+def test_fit_again_forgets(branch: VisualBranch) -> None:
+    branch.fit(draw_batches(branch, 6, seed=1))
+    branch.fit(draw_batches(branch, 6))
+    expected = branch_of(max_crops=2, crop_grid=1)
+    expected.fit(draw_batches(branch, 6))
+    assert torch.equal(branch.mean, expected.mean)
+    assert torch.equal(branch.std, expected.std)
+
+
+def test_a_constant_channel_becomes_zero(branch: VisualBranch) -> None:
+    """And a little noise of it stays small."""
+    batches = draw_batches(branch, 8)
+    for batch in batches:
+        assert batch.features is not None
+        batch.features[:, :, :5, 3] = 20.0
+    branch.fit(batches)
+    tokens, valid = VisualStates(branch, batches[0]).enter(0)
+    assert tokens.isfinite().all()
+    assert tokens[:, :5, 3].abs().max() < 0.01
+    assert tokens[:, :5, 2].abs().max() > 1
+    assert batches[0].features is not None
+    noisy = batches[0].features[0] + 1e-4
+    assert branch.standardized(0, noisy, valid)[:, :5, 3].abs().max() < 0.2
+
+
+@pytest.mark.parametrize("sizes", [(), (1,)])
+def test_features_of_too_few_images_stay_as_they_are(branch: VisualBranch, sizes: tuple[int, ...]) -> None:
+    """A single image says nothing about how images differ."""
+    branch.fit(draw_batches(branch, *sizes))
+    assert (branch.mean == 0).all()
+    assert (branch.std == 1).all()
+    (batch,) = draw_batches(branch, 1)
+    assert batch.features is not None
+    assert torch.equal(VisualStates(branch, batch).enter(1)[0], batch.features[1])
+
+
+def test_without_standardising_nothing_is_fitted() -> None:
+    branch = branch_of(standardize=False)
+    assert not {"mean", "std"} & set(dict(branch.named_buffers()))
+
+    def unread() -> Iterator[VisualBatch]:
+        raise AssertionError("read")
+        yield
+
+    branch.fit(unread())
+    images = make_images(make_model(standardize=False))
+    assert images.features is not None
+    assert torch.equal(VisualStates(branch, images).enter(0)[0], images.features[0])
+
+
+def test_what_standardises_learns_nothing_from_the_loss() -> None:
+    model = make_model(train=True)
+    assert model.visual is not None
+    assert not model.visual.mean.requires_grad
+    assert not {"visual.mean", "visual.std"} & {name for name, _ in model.named_parameters()}
+    assert model.visual.mean.shape == model.visual.std.shape == (2, 5, 12)
 
 
 def test_batch_moves() -> None:

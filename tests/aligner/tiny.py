@@ -54,10 +54,18 @@ VISION: dict[str, PretrainedConfig] = {
     "vit": ViTConfig(hidden_size=12, intermediate_size=24, **_VISION),
     "same width": CLIPVisionConfig(hidden_size=16, intermediate_size=24, **_VISION),
 }
+# Each pair of choices about how the two spaces meet is in one of them.
+STRUCTURES: dict[str, dict[str, Any]] = {
+    "ours": {"vision": "dinov2"},
+    "ours, raw, same width": {"vision": "same width", "standardize": False},
+    "plain": {"vision": "dinov2", "projections": False, "standardize": False},
+    "plain, same width": {"vision": "same width", "projections": False},
+}
 
 
 def make_config(*, text: str = "bert", vision: str | None = "dinov2", **settings: Any) -> BGAConfig:
-    """RETURNS (BGAConfig): The last two layers of both encoders are BGA layers; of one encoder, none."""
+    """RETURNS (BGAConfig): The last two layers of both encoders are BGA layers; of one encoder, none. Visual features
+    are standardised if they can be."""
     layers = (1, 2) if vision is not None else ()
     defaults: dict[str, Any] = {
         "text": TEXT[text].to_dict(),
@@ -72,18 +80,23 @@ def make_config(*, text: str = "bert", vision: str | None = "dinov2", **settings
         "overlap": 4,
         "sampler_width": 6,
         "image_size": IMAGE_SIZE,
+        "standardize": not settings.get("train_vision", False),
     }
     return BGAConfig(**{**defaults, **settings})
 
 
 def make_model(*, seed: int = 0, train: bool = False, **settings: Any) -> BGAModel:
-    """RETURNS (BGAModel): Random weights, also of the CRF's scores; its samplers keep some tokens and drop some."""
+    """RETURNS (BGAModel): Random weights, also of the CRF's scores and of what standardises visual features; its
+    samplers keep some tokens and drop some."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = BGAModel.from_config(make_config(**settings))
         with torch.no_grad():
             for scores in (model.crf.transitions, model.crf.start, model.crf.end):
                 scores.normal_()
+            if model.visual is not None and model.config.standardize:
+                model.visual.mean.normal_()
+                model.visual.std.uniform_(0.5, 2.0)
         balance_samplers(model.eval())
     return model.train(train)
 

@@ -15,6 +15,7 @@ from spacy_bga.cli import app
 from spacy_bga.corpus.convert import convert, parse_label_map, permute_images
 from spacy_bga.corpus.images import get_images
 from spacy_bga.errors import BGAError
+from tests.conftest import encode_picture
 
 CONLL = "IMGID:0\nKawhi\tI-PER\nwins\tO\n\nIMGID:nothing\nNBA\tB-OTHER\n\nIMGID:2\n\nIMGID:1\nfine\tO\n"
 
@@ -98,6 +99,11 @@ def test_strict_limit_and_format(jsonl, conll, tmp_path):
     with pytest.raises(BGAError, match=r"B320.*line 8"):
         convert(jsonl, tmp_path / "a.spacy", strict=True)
     assert convert(jsonl, tmp_path / "a.spacy", limit=2).documents == 2
+    whole = convert(jsonl, tmp_path / "whole.spacy").documents
+    assert convert(jsonl, tmp_path / "a.spacy", skip=1).documents == whole - 1
+    texts = [[doc.text for doc in docs_of(tmp_path / name)] for name in ("whole.spacy", "a.spacy")]
+    assert texts[1] == texts[0][1:]
+    assert convert(jsonl, tmp_path / "a.spacy", skip=1, limit=1).documents == 1
     renamed = conll.rename(tmp_path / "posts")
     assert convert(renamed, tmp_path / "a.spacy").documents == 3
     bare = jsonl.rename(tmp_path / "lines")
@@ -173,6 +179,77 @@ class TestPermuteImages:
         report = convert(jsonl, tmp_path / "a.spacy", shuffle_images=3)
         assert report.images_shuffled == 4
         assert docs_of(tmp_path / "a.spacy")[0]._.image != "photos/0.jpg"
+
+
+class TestParts:
+    """Twelve pictures with two texts each, of which three are tested on, and two are for dev."""
+
+    @pytest.fixture
+    def pairs(self, tmp_path):
+        (tmp_path / "images").mkdir()
+        lines = []
+        for i in range(12):
+            (tmp_path / "images" / f"{i}.png").write_bytes(encode_picture(i))
+            lines += [{"text": f"{text} {i}", "image": f"images/{i}.png"} for text in ("first", "second")]
+        path = tmp_path / "pairs.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf8")
+        return path
+
+    @pytest.fixture
+    def split(self, pairs):
+        path = pairs.with_name("split.json")
+        arguments = ["split-pairs", str(pairs), str(path), "--test", "3", "--dev", "2", "--seed", "1"]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        assert "12 images in 12 groups, the largest of 1" in result.output
+        return path
+
+    def convert_part(self, pairs, split, part, *more):
+        out = pairs.with_name(f"{part}.spacy")
+        arguments = ["convert", str(pairs), str(out), "--split", str(split), "--part", part, *more]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        return [(doc.text, doc._.image) for doc in docs_of(out)]
+
+    def test_held_out_images_have_one_text(self, pairs, split):
+        parts = {part: self.convert_part(pairs, split, part) for part in ("train", "dev", "test")}
+        assert {part: len(docs) for part, docs in parts.items()} == {"train": 14, "dev": 2, "test": 3}
+        assert all(text.startswith("first ") for part in ("dev", "test") for text, _ in parts[part])
+        assert sorted(image for _, image in parts["test"]) == json.loads(split.read_text(encoding="utf8"))["test"]
+        images = [{image for _, image in docs} for docs in parts.values()]
+        assert len(set().union(*images)) == sum(map(len, images)) == 12
+
+    def test_images_are_shuffled_within_the_part(self, pairs, split):
+        plain = dict(self.convert_part(pairs, split, "train"))
+        shuffled = dict(self.convert_part(pairs, split, "train", "--shuffle-images", "0"))
+        assert Counter(plain.values()) == Counter(shuffled.values())
+        assert all(plain[text] != shuffled[text] for text in plain)
+
+    def test_prefix_and_limit(self, pairs, split):
+        more = ["--images", str(pairs.parent.parent), "--image-prefix", pairs.parent.name, "--limit", "2"]
+        docs = self.convert_part(pairs, split, "test", *more)
+        assert len(docs) == 2
+        assert all(image.startswith(f"{pairs.parent.name}/images/") for _, image in docs)
+
+    @pytest.mark.parametrize("settings", [{"part": "test"}, {"split": "split.json"}, {"split": "a", "part": "valid"}])
+    def test_what_does_not_fit_together(self, pairs, tmp_path, settings):
+        with pytest.raises(BGAError, match="B337"):
+            convert(pairs, tmp_path / "a.spacy", **settings)
+
+    def test_only_jsonl(self, conll, split, tmp_path):
+        with pytest.raises(BGAError, match="B337"):
+            convert(conll, tmp_path / "a.spacy", split=split, part="train")
+
+    def test_the_split_of_another_file(self, pairs, split):
+        others = pairs.with_name("others.jsonl")
+        others.write_text('{"text": "one", "image": "images/0.png"}\n', encoding="utf8")
+        with pytest.raises(BGAError, match=r"B338.*'split'"):
+            convert(others, pairs.with_name("a.spacy"), split=split, part="train")
+
+    def test_errors_of_splitting(self, pairs):
+        result = CliRunner().invoke(app, ["split-pairs", str(pairs), str(pairs.with_name("split.json"))])
+        assert (result.exit_code, "[B352]" in result.output) == (1, True)
+        assert not pairs.with_name("split.json").exists()
 
 
 class TestConsole:

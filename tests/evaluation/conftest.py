@@ -85,6 +85,12 @@ size = 2
 
 [training.logger]
 @loggers = "spacy_bga.ConsoleLogger.v1"
+
+[initialize]
+
+[initialize.components]
+
+[initialize.components.bga_ner]
 """
 PLAN = {
     "name": "small",
@@ -102,13 +108,16 @@ LABELS = {"Kevin": "PER", "Warriors": "ORG", "Apple": "ORG", "Oakland": "LOC", "
 WritePlan = Callable[..., Plan]
 
 
-def write_posts(path: Path, posts: Sequence[str], *, image: Callable[[int], str] | None = None) -> None:
-    """Write labelled posts; with `image`, the path of each one's image."""
+def write_posts(
+    path: Path, posts: Sequence[str], *, image: Callable[[int], str] | None = None, labelled: bool = True
+) -> None:
+    """Write posts, labelled or not; with `image`, the path of each one's image."""
     vocab = spacy.blank("en").vocab
     docs = []
     for number, post in enumerate(posts):
         words = post.split()
-        docs.append(Doc(vocab, words=words, ents=[f"B-{LABELS[word]}" if word in LABELS else "O" for word in words]))
+        tags = [f"B-{LABELS[word]}" if word in LABELS else "O" for word in words]
+        docs.append(Doc(vocab, words=words, ents=tags if labelled else None))
         if image is not None:
             docs[-1].user_data["._.", "image", None, None] = image(number)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,24 +146,43 @@ def write_plan(project: Path) -> WritePlan:
 
 
 class FakeTrainer:
-    """Stands in for both processes of a run: leaves what they leave, and remembers what was asked for.
+    """Stands in for the processes of a run: leaves what they leave, and remembers what was asked for.
 
-    commands (list[list[str]]): The training commands. broken (set[str]): Folder name prefixes of runs that fail.
+    commands (list[list[str]]): The training commands. measures (list[list[str]]): Those that measure the alignment.
+    broken (set[str]): Folder name prefixes of runs that fail; "alignment", if measuring does.
     interrupted (bool): Whether the next training is killed half-way.
     """
 
     def __init__(self) -> None:
         self.commands: list[list[str]] = []
+        self.measures: list[list[str]] = []
         self.broken: set[str] = set()
         self.interrupted = False
+
+    @property
+    def trained(self) -> list[str]:
+        """RETURNS (list[str]): The runs that were trained, in order."""
+        return [self.folder(command).name.partition(".partial-")[0] for command in self.commands]
+
+    def start(self, key: str) -> str | None:
+        """RETURNS (str | None): The model that the last training of a run was told to begin with."""
+        command = self.commands[len(self.trained) - 1 - self.trained[::-1].index(key)]
+        return dict(zip(command[7::2], command[8::2], strict=True)).get("--initialize.components.bga_ner.aligner")
+
+    def folder(self, command: Sequence[str]) -> Path:
+        return Path(command[command.index("--output") + 1])
 
     def __call__(self, command: Sequence[str], *, log: Path, threads: int) -> Usage:
         if "spacy_bga.evaluation.scores" in command:
             scores = {"p": 80.0, "r": 60.0, "f1": 68.57, "per_type": {"PER": {"p": 80.0, "r": 60.0, "f1": 68.57}}}
-            Path(command[5]).write_text(json.dumps({**scores, "contexts": {}}), encoding="utf8")
+            Path(command[5]).write_text(json.dumps({**scores, "counts": [[1, 2, 3]], "contexts": {}}), encoding="utf8")
             return Usage(0, 1.0, 1.0)
+        if "spacy_bga.evaluation.alignment" in command:
+            self.measures.append(list(command[1:]))
+            Path(command[4]).write_text(json.dumps({"news": {"t2i": {"r10": 50.0}}}), encoding="utf8")
+            return Usage(int("alignment" in self.broken), 1.0, 1.0)
         self.commands.append(list(command))
-        folder = Path(command[command.index("--output") + 1])
+        folder = self.folder(command)
         (folder / "model-best").mkdir()
         given = parse_config_overrides(command[7:], env_var=None)
         load_config(command[4], overrides=given, interpolate=False).to_disk(folder / "model-best" / "config.cfg")

@@ -18,7 +18,8 @@ def test_results_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.Monke
     assert done.exit_code == 0
     assert "Missing: the run text_only" in done.stderr
     assert Path("docs/results.md").is_file()
-    assert Path("docs/evidence/main_job.json").is_file()
+    for name in ("main_job", "ablation", "alignment"):
+        assert Path(f"docs/evidence/{name}.json").is_file()
 
 
 def test_a_workflow_is_timed_only_if_it_goes_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -23,12 +23,12 @@ def test_no_path_stays_absolute(project: Path):
 
 def test_the_digest_follows_what_the_result_depends_on(write_plan: WritePlan, project: Path):
     def digest(plan, run: int = 0) -> str:
-        return read_inputs(plan.runs[run], plan.test).digest
+        return read_inputs(plan.runs[run]).digest
 
     plan = write_plan()
     first = digest(plan)
     assert first == digest(write_plan())
-    assert first != digest(plan, 1)  # the seed
+    assert first != digest(plan, 2)  # the seed
     changed = {**dict(name="first", config="configs/ner.cfg"), "overrides": {"training.max_steps": 5}}
     assert first != digest(write_plan(runs=[changed]))
     copy = Path("configs/ner.cfg").read_text(encoding="utf8")
@@ -40,7 +40,33 @@ def test_the_digest_follows_what_the_result_depends_on(write_plan: WritePlan, pr
         write_posts(project / "corpus" / f"{part}.spacy", POSTS[:3])
         assert first != digest(plan)
         write_posts(project / "corpus" / f"{part}.spacy", POSTS)
-    assert set(read_inputs(plan.runs[0], plan.test).files) == {"test", "paths.train", "paths.dev"}
+    assert set(read_inputs(plan.runs[0]).files) == {"test", "paths.train", "paths.dev"}
+
+
+def test_the_digest_follows_the_run_that_it_starts_from(write_plan: WritePlan):
+    def digest(base: dict, **changes) -> str:
+        other = {"name": "next", "config": "configs/ner.cfg", "seeds": [0], **changes}
+        [run] = write_plan(runs=[{"name": "base", "config": "configs/ner.cfg", **base}, other]).select(["next"])
+        return read_inputs(run).digest
+
+    first = digest({}, starts_from="base")
+    assert first == digest({"about": "another line"}, starts_from="base")
+    assert first != digest({})
+    assert first != digest({"overrides": {"training.max_steps": 5}}, starts_from="base")
+    assert first != digest({"seeds": [1]}, starts_from="base")
+
+
+def test_the_digest_follows_what_the_alignment_is_measured_on(write_plan: WritePlan, project: Path):
+    def inputs(*, measured: bool = True, images: str = "images"):
+        run = {"name": "a", "config": "configs/ner.cfg", "test": False, "measure_alignment": measured}
+        plan = write_plan(runs=[run], alignment={"news": "corpus/dev.spacy"}, alignment_images=images)
+        return read_inputs(plan.runs[0])
+
+    first = inputs()
+    assert set(first.files) == {"paths.train", "paths.dev", "alignment.news"}
+    assert first.digest == inputs(images=str(project / "images")).digest
+    write_posts(project / "corpus" / "dev.spacy", POSTS[:2])
+    assert len({first.digest, inputs().digest, inputs(measured=False).digest, inputs(images="others").digest}) == 4
 
 
 def test_a_folder_of_data_counts_too(write_plan: WritePlan, project: Path):
@@ -48,15 +74,15 @@ def test_a_folder_of_data_counts_too(write_plan: WritePlan, project: Path):
     plan = write_plan(overrides=overrides)
     for name in ("a", "b"):
         write_posts(project / "parts" / f"{name}.spacy", POSTS[:2])
-    before = read_inputs(plan.runs[0], plan.test)
+    before = read_inputs(plan.runs[0])
     write_posts(project / "parts" / "b.spacy", POSTS)
-    assert before.files["paths.train"] != read_inputs(plan.runs[0], plan.test).files["paths.train"]
+    assert before.files["paths.train"] != read_inputs(plan.runs[0]).files["paths.train"]
 
 
 def test_a_misspelt_path_is_refused(write_plan: WritePlan):
     plan = write_plan(overrides={"paths.trian": "corpus/train.spacy"})
     with pytest.raises(BGAError, match=r"B512.*'paths\.trian'"):
-        read_inputs(plan.runs[0], plan.test)
+        read_inputs(plan.runs[0])
 
 
 def test_commit_and_versions(project: Path, monkeypatch: pytest.MonkeyPatch):

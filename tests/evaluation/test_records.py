@@ -28,6 +28,20 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [file.name for file in path.parent.iterdir()] == ["run.json"]
 
 
+def test_a_table_has_one_line(tmp_path: Path):
+    data = {
+        "counts": [[1, 2, 3], [0, 1, 1]],
+        "curve": [{"step": 0, "rows": [[1], ["é\\"]]}],
+        "names": ["a"],
+        "none": [],
+    }
+    write_json(tmp_path / "run.json", data)
+    assert read_json(tmp_path / "run.json") == data
+    lines = (tmp_path / "run.json").read_text(encoding="utf8").splitlines()
+    assert lines[1] == '  "counts": [[1,2,3],[0,1,1]],'
+    assert len(lines) == 13
+
+
 def test_what_cannot_be_read_is_said(tmp_path: Path):
     assert read_json(tmp_path / "absent.json") is None
     for content in ("{", "[]"):

@@ -7,40 +7,11 @@ from typing import Any
 import pytest
 
 from spacy_bga.errors import BGAError
+from spacy_bga.evaluation.evidence import main_evidence
+from spacy_bga.evaluation.markdown import signed
 from spacy_bga.evaluation.records import write_json
-from spacy_bga.evaluation.results import MAIN_RUNS, make_evidence, read_results, write_results
-from spacy_bga.evaluation.results_page import signed
-
-
-def make_record(run: str, seed: int, f1: float, **changes: Any) -> dict[str, Any]:
-    return {
-        "plan": "twitter2017",
-        "run": run,
-        "seed": seed,
-        "position": MAIN_RUNS.index(run) if run in MAIN_RUNS else 9,
-        "p": f1 - 1,
-        "r": f1 + 1,
-        "f1": f1,
-        "per_type": {"PER": {"p": f1, "r": f1, "f1": f1}},
-        "contexts": {},
-        "epochs": 3.0,
-        "dev_f1": [{"step": 0, "epoch": 0, "f1": 1.0}, {"step": 5, "epoch": 1, "f1": f1}],
-        "wall_s": 1234.5,
-        "cpu_s": 1200.0,
-        "threads": 1,
-        "recon": None,
-        "cycle": None,
-        "config": "configs/starter.cfg",
-        "commit": "abc1234",
-        "files": {"test": "same"},
-        "command": f"python -m spacy_bga runs plan.yml --only {run} --force",
-        **changes,
-    }
-
-
-def write_records(folder: Path, records: list[dict[str, Any]]) -> None:
-    for record in records:
-        write_json(folder / record["plan"] / f"{record['run']}-seed{record['seed']}.json", record)
+from spacy_bga.evaluation.results import read_results, write_results
+from tests.evaluation.made_records import make_record, write_records
 
 
 def aligned(seed: int, f1: float, *, end: float) -> dict[str, Any]:
@@ -97,14 +68,14 @@ def test_evidence_and_page_say_what_the_records_say(tmp_path: Path):
     page = (tmp_path / "results.md").read_text(encoding="utf8")
     for line in (
         "| `text_only` | 0 | 79.00 | 81.00 | 80.00 | 3.00 | 1,234 | 1,200 | 1 | `abc1234` |",
-        "| `bga_pairs` | mean of 2 | 80.75 | 82.75 | 81.75 |  |  |  |  |  |",
+        "| `bga_pairs` | mean of 2 | 80.75 ± 1.06 | 82.75 ± 1.06 | 81.75 ± 1.06 |  |  |  |  |  |",
         "- F1 of `bga_pairs` minus F1 of `text_only`: +1.75 points.",
         "- F1 of `bga_pairs` goes from 81.00 to 82.50 over 2 seeds.",
         "- One seed only, so the spread over seeds is not known: `text_only`.",
         "| `bga_pairs` | zero | 78.75 | 78.75 | 78.75 | -3.00 |",
         "| `bga_pairs` | recon | 4.0000 | 1.5000 | -62.5 % |",
         "| `bga_pairs` | 81.75 / 81.75 / 81.75 |",
-        "| 5 | 80.00 | 81.00 | 82.50 |",
+        "| 5 | 80.00 | 81.75 |",
         "python -m spacy_bga runs plan.yml --only bga_pairs --force",
         "| The component's model folder | 91.50 |",
         "`python -m spacy project run all --force`: 250 s by the clock, at commit `abc1234`.",
@@ -116,7 +87,7 @@ def test_evidence_and_page_say_what_the_records_say(tmp_path: Path):
 
 def test_a_mean_of_some_seeds_is_no_mean(tmp_path: Path):
     write_records(tmp_path, [aligned(0, 81.0, end=1.0), make_record("bga_pairs", 1, 82.0)])
-    assert make_evidence(read_results(tmp_path))["recon"] == {"start": None, "end": None}
+    assert main_evidence(read_results(tmp_path))["recon"] == {"start": None, "end": None}
 
 
 def test_other_plans_are_shown_after_the_main_one(tmp_path: Path):

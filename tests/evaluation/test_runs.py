@@ -61,14 +61,17 @@ def test_every_run_leaves_a_record(write_plan: WritePlan, trainer: FakeTrainer, 
 def test_the_seed_and_the_settings_reach_the_trainer(write_plan: WritePlan, trainer: FakeTrainer):
     config = Path("configs/ner.cfg")
     config.write_text(
-        config.read_text(encoding="utf8").replace("[corpora.dev]", "seed = 5\n\n[corpora.dev]"), encoding="utf8"
+        config.read_text(encoding="utf8")
+        .replace("[corpora.dev]", "seed = 5\n\n[corpora.dev]")
+        .replace("size = 2", "size = 2\nseed = 5"),
+        encoding="utf8",
     )
     run = {"name": "a", "config": "configs/ner.cfg", "seeds": [7], "overrides": {"nlp.lang": "1", "nlp.x": "b c"}}
     outcomes = run_plan(write_plan(runs=[run]), OUTPUT, progress=quietly)
     assert statuses(outcomes) == ["failed"]  # after its training: spaCy's own reader takes no seed
     [command] = trainer.commands
     given = dict(zip(command[7::2], command[8::2], strict=True))
-    for name in ("training.seed", "system.seed", "corpora.train.seed"):
+    for name in ("training.seed", "system.seed", "corpora.train.seed", "training.batcher.seed"):
         assert given[f"--{name}"] == "7"
     assert given["--nlp.lang"] == '"1"'
     assert given["--nlp.x"] == "b c"
@@ -79,7 +82,7 @@ def test_the_seed_and_the_settings_reach_the_trainer(write_plan: WritePlan, trai
 def test_done_runs_are_left_alone(write_plan: WritePlan, trainer: FakeTrainer):
     run_plan(write_plan(), OUTPUT, only=["first"], progress=quietly)
     assert len(trainer.commands) == 2
-    assert statuses(run_plan(write_plan(), OUTPUT, progress=quietly)) == ["kept", "kept", "done"]
+    assert statuses(run_plan(write_plan(), OUTPUT, progress=quietly)) == ["kept", "done", "kept"]
     assert len(trainer.commands) == 3
     assert statuses(run_plan(write_plan(), OUTPUT, only=["second"], force=True, progress=quietly)) == ["done"]
     assert len(trainer.commands) == 4
@@ -91,7 +94,7 @@ def test_other_inputs_make_a_run_anew(write_plan: WritePlan, trainer: FakeTraine
     write_posts(project / "corpus" / "train.spacy", POSTS[:2])
     trainer.broken = {"second"}
     lines: list[str] = []
-    assert statuses(run_plan(plan, OUTPUT, progress=lines.append)) == ["done", "done", "failed"]
+    assert statuses(run_plan(plan, OUTPUT, progress=lines.append)) == ["done", "failed", "done"]
     assert sum("W501" in line for line in lines) == 3
     # A number that the inputs of today don't give is not left lying about.
     assert not (OUTPUT / "small" / "second-seed0.json").exists()
@@ -143,6 +146,46 @@ def test_models_are_kept_on_request(write_plan: WritePlan, trainer: FakeTrainer,
     assert (folder / "model-best").is_dir() is keep
     assert (folder / "train.log").is_file()
     assert (folder / "log.jsonl").is_file()
+
+
+def test_runs_come_by_seed(write_plan: WritePlan, trainer: FakeTrainer):
+    run_plan(write_plan(), OUTPUT, progress=quietly)
+    assert trainer.trained == ["first-seed0", "second-seed0", "first-seed1"]
+
+
+def test_a_run_without_entities(write_plan: WritePlan, trainer: FakeTrainer, project: Path):
+    run = {"name": "pairs", "config": "configs/ner.cfg", "test": False, "measure_alignment": True}
+    pairs = {"alignment": {"news": "corpus/dev.spacy"}, "alignment_images": "/elsewhere/photos"}
+    lines: list[str] = []
+    assert statuses(run_plan(write_plan(runs=[run], **pairs), OUTPUT, progress=lines.append)) == ["done"]
+    record = read("pairs-seed0")
+    assert [record[key] for key in ("p", "r", "f1", "counts", "test")] == [None] * 5
+    assert (record["per_type"], record["contexts"]) == ({}, {})
+    assert record["alignment"] == {"news": {"t2i": {"r10": 50.0}}}
+    assert record["dev_best"] == 50.0
+    [measure] = trainer.measures
+    assert measure[:3] == ["-m", "spacy_bga.evaluation.alignment", measure[2]]
+    assert measure[3:] == [measure[3], "--images", "/elsewhere/photos", "news=corpus/dev.spacy"]
+    assert any("50.0 on dev" in line for line in lines)
+    trainer.broken = {"alignment"}
+    [outcome] = run_plan(write_plan(runs=[run], **pairs), OUTPUT, force=True, progress=quietly)
+    assert "B534" in outcome.message
+
+
+def test_what_the_plan_says_of_a_run_is_renewed(write_plan: WritePlan, trainer: FakeTrainer):
+    runs = [{"name": name, "config": "configs/ner.cfg"} for name in ("a", "b")]
+    run_plan(write_plan(runs=runs), OUTPUT, progress=quietly)
+    before = read("b-seed0")
+    assert "about" not in before
+    runs[1] |= {"about": "a line", "compare_to": "a", "labelled": 4, "curve": "c"}
+    plan = write_plan(runs=[runs[1], runs[0]], evidence={"f1_gain_all": "b"})
+    assert statuses(run_plan(plan, OUTPUT, progress=quietly)) == ["kept", "kept"]
+    facts = {"about": "a line", "compare_to": "a", "labelled": 4, "curve": "c", "evidence": ["f1_gain_all"]}
+    assert read("b-seed0") == {**before, **facts, "position": 0}
+    assert read("a-seed0")["position"] == 1
+    runs[1].pop("about")
+    run_plan(write_plan(runs=[runs[1], runs[0]]), OUTPUT, progress=quietly)
+    assert read("b-seed0").keys() == before.keys() | {"compare_to", "labelled", "curve"}
 
 
 def test_unknown_names_are_refused(write_plan: WritePlan, trainer: FakeTrainer):

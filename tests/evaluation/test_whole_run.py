@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from spacy_bga.cli import app
+from spacy_bga.evaluation.bootstrap import f1
 from spacy_bga.evaluation.runs import run_plan
 from spacy_bga.evaluation.scores import score_pipeline
 from tests.conftest import encode_picture
-from tests.evaluation.conftest import CONFIG, POSTS, WritePlan, write_posts
+from tests.evaluation.conftest import CONFIG, PLAN, POSTS, WritePlan, write_posts
 
 BGA_CONFIG = """
 [paths]
@@ -55,6 +57,30 @@ images = ${{paths.images}}
 [corpora.dev]
 @readers = "spacy.Corpus.v1"
 path = ${{paths.dev}}
+"""
+
+ALIGN_SETTINGS = """factory = "bga_ner"
+save_visual_branch = true
+score_alignment = true"""
+ALIGN_CORPORA = """
+[corpora.train]
+@readers = "spacy_bga.ImageCorpus.v1"
+path = ${paths.train}
+images = ${paths.images}
+
+[corpora.dev]
+@readers = "spacy_bga.ImageCorpus.v1"
+path = ${paths.dev}
+images = ${paths.images}
+
+"""
+ALIGN_SCORES = """
+[training.score_weights]
+align_r10 = 1.0
+ents_f = null
+ents_p = null
+ents_r = null
+ents_per_type = null
 """
 
 
@@ -103,6 +129,9 @@ def test_bga_ner_is_scored_in_other_contexts(
     assert all(set(scores) == {"p", "r", "f1"} for scores in record["contexts"].values())
     assert record["recon"]["start"] > 0
     assert record["cycle"]["end"] > 0
+    # The counts are of the same entities as the scores.
+    assert len(record["counts"]) == len(POSTS)
+    assert f1(np.array(record["counts"])) == pytest.approx(record["f1"], abs=0.01)
     assert str(text_encoder_folder) not in json.dumps(record)
 
     model = Path("training/runs/small/bga-seed0/model-best")
@@ -115,6 +144,45 @@ def test_bga_ner_is_scored_in_other_contexts(
     assert sizes["model_mb"] >= sizes["text_encoder_mb"]
     again = score_pipeline(model, Path("corpus/test.spacy"))
     assert {key: again[key] for key in ("p", "r", "f1")} == {key: record[key] for key in ("p", "r", "f1")}
+
+
+def test_tagging_starts_from_what_alignment_has_learnt(
+    write_plan: WritePlan, project: Path, text_encoder_folder: Path, vision_encoder_folder: Path
+):
+    text = BGA_CONFIG.format(text=text_encoder_folder.as_posix(), vision=vision_encoder_folder.as_posix())
+    training = CONFIG[CONFIG.index("[training]") :]
+    Path("configs/bga.cfg").write_text(text + "\n" + training, encoding="utf8")
+    align = text[: text.index("[corpora.train]")].replace('factory = "bga_ner"', ALIGN_SETTINGS) + ALIGN_CORPORA
+    align = align.replace("bga_layers = 2", "bga_layers = 2\ncontrast_weight = 1.0")
+    Path("configs/align.cfg").write_text(align + training + ALIGN_SCORES, encoding="utf8")
+    Path("images").mkdir()
+    for number in range(len(POSTS)):
+        (project / "images" / f"{number}.png").write_bytes(encode_picture(number))
+    for part in ("train", "dev"):
+        write_posts(project / "pairs" / f"{part}.spacy", POSTS, image=lambda number: f"{number}.png", labelled=False)
+    shared = {"paths.images": "images", "training.max_steps": 4}
+    pairs = {"paths.train": "pairs/train.spacy", "paths.dev": "pairs/dev.spacy"}
+    plan = write_plan(
+        overrides=shared,
+        runs=[
+            {"name": "align", "config": "configs/align.cfg", "overrides": pairs, "test": False}
+            | {"measure_alignment": True},
+            {"name": "bga", "config": "configs/bga.cfg", "starts_from": "align", "overrides": PLAN["overrides"]},
+        ],
+        alignment={"posts": "pairs/dev.spacy"},
+        alignment_images="images",
+    )
+    outcomes = run_plan(plan, Path("docs/runs"))
+    assert [(outcome.status, outcome.message) for outcome in outcomes] == [("done", "")] * 2
+    align, bga = (json.loads(Path(f"docs/runs/small/{run}-seed0.json").read_text("utf8")) for run in ("align", "bga"))
+    assert align["f1"] is None
+    assert align["contrast"]["start"] > 0
+    assert align["dev_r10"][-1]["step"] == 3
+    assert align["alignment"]["posts"]["t2i"]["n"] == len(POSTS)
+    assert bga["f1"] is not None
+    assert bga["dev_r10"] is None
+    assert "initialize.components.bga_ner.aligner training/runs/small/align-seed0/model-best" in bga["train_command"]
+    assert str(project) not in json.dumps([align, bga])
 
 
 def test_contexts_need_an_aligner(project: Path):

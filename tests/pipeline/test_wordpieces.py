@@ -144,7 +144,7 @@ class TestWindows:
     def test_chunks_hold_every_window_once(self, wordpieces: WordpieceTokenizer, docs: list[list[str]], limit: int):
         pieces = [wordpieces.split(words) for words in docs]
         whole = wordpieces.batch(pieces, wordpieces.windows(pieces))
-        chunks = list(wordpieces.chunks(pieces, limit))
+        chunks = [wordpieces.batch(pieces, windows) for windows in wordpieces.chunks(pieces, limit)]
         rows = [row[mask].tolist() for chunk in chunks for row, mask in zip(chunk.ids, chunk.mask, strict=True)]
         assert sorted(rows) == sorted(row[mask].tolist() for row, mask in zip(whole.ids, whole.mask, strict=True))
         assert all(chunk.ids.numel() <= max(limit, chunk.ids.shape[1]) for chunk in chunks)

@@ -1,0 +1,230 @@
+"""What an aligner generates for texts beside what is in their images: to see, and to measure, what it has learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from spacy.tokens import Doc, Span
+from thinc.api import Model
+
+from spacy_bga.aligner.losses import summarize
+from spacy_bga.aligner.model import BGAModel, Encoding
+from spacy_bga.aligner.windows import Window
+from spacy_bga.errors import BGAError, Errors
+from spacy_bga.pipeline.bridge import collate_images, get_shim, words
+from spacy_bga.pipeline.features import ImageFeatures, Source
+from spacy_bga.pipeline.tags import content_tokens
+
+BATCH = 64
+
+Arrays = tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Generated and real visual features of texts with images, standardised if the aligner standardises them.
+
+    places (np.ndarray): (P,), which of the given texts each of the P pairs is: one with an image that can be used.
+    generated, real (np.ndarray): (P, N, m, d_v), at each of N BGA layers. valid (np.ndarray): (P, m) bool.
+    kept_text, kept_visual (np.ndarray): (P, N), the share of tokens that the samplers keep.
+    """
+
+    places: np.ndarray
+    generated: np.ndarray
+    real: np.ndarray
+    valid: np.ndarray
+    kept_text: np.ndarray
+    kept_visual: np.ndarray
+
+    def similarity(self) -> np.ndarray:
+        """How alike each text's generated features are to each image's.
+
+        Cosine similarities of `summarize`d tokens, averaged over the BGA layers: what the contrastive term compares,
+        and nothing that was learnt in order to retrieve.
+        RETURNS (np.ndarray): (P, P), row i is a text, column i its own image.
+        """
+        valid = torch.from_numpy(self.valid)
+        layers = []
+        for number in range(self.generated.shape[1]):
+            texts = summarize(torch.from_numpy(self.generated[:, number]), valid)
+            images = summarize(torch.from_numpy(self.real[:, number]), valid)
+            layers.append((texts @ images.T).numpy())
+        return np.mean(layers, axis=0)
+
+
+@dataclass(frozen=True)
+class Pointers:
+    """What spans of texts generate by themselves, beside the patches of their texts' images.
+
+    places (np.ndarray): (P,), which of the given spans each is: one with wordpieces and an image that can be used.
+    directions (np.ndarray): (P, N, d_v), the `summarize`d features that it generates at each of N BGA layers.
+    patches (np.ndarray): (P, N, rows, columns, d_v), the real ones, standardised if the aligner standardises them.
+    """
+
+    places: np.ndarray
+    directions: np.ndarray
+    patches: np.ndarray
+
+    def maps(self) -> np.ndarray:
+        """RETURNS (np.ndarray): (P, rows, columns), how alike each patch is to the span: cosines, averaged over the
+        BGA layers."""
+        patches = F.normalize(torch.from_numpy(self.patches), dim=-1)
+        return torch.einsum("pnrcd,pnd->pnrc", patches, torch.from_numpy(self.directions)).mean(1).numpy()
+
+
+def align(
+    model: Model, docs: Sequence[Doc], images: Sequence[Sequence[Source]], features: ImageFeatures
+) -> Alignment | None:
+    """Generate the visual features of texts, and find those of their images.
+
+    docs (Sequence[Doc]): The texts. images (Sequence[Sequence[Source]]): The images of each.
+    features (ImageFeatures): What turns images into features.
+    RETURNS (Optional[Alignment]): None if no text has an image that can be used. Of a long text, its first window.
+    """
+    parts = list(_batches(model, docs, images, features))
+    if not parts:
+        return None
+    columns = zip(*parts, strict=True)
+    return Alignment(*(np.concatenate(column) for column in columns))
+
+
+@torch.inference_mode()
+def _batches(
+    model: Model, docs: Sequence[Doc], images: Sequence[Sequence[Source]], features: ImageFeatures
+) -> Iterator[Arrays]:
+    shim = get_shim(model)
+    aligner = shim.aligner.eval()
+    paired = [i for i in range(len(docs)) if images[i] and len(content_tokens(docs[i]))]
+    for start in range(0, len(paired), BATCH):
+        chosen = paired[start : start + BATCH]
+        pieces = [shim.wordpieces.split(words(docs[i], content_tokens(docs[i]))) for i in chosen]
+        windows = shim.wordpieces.windows(pieces)
+        visual = collate_images(features, [images[i] for i in chosen], windows)
+        if visual is not None:
+            encoding = aligner.encode(
+                shim.wordpieces.batch(pieces, windows).to(shim.device), images=visual.to(shim.device)
+            )
+            yield _arrays(encoding, np.array([chosen[windows[row][0]] for row in visual.rows]), visual.rows)
+
+
+def _arrays(encoding: Encoding, places: np.ndarray, rows: torch.Tensor) -> Arrays:
+    """The fields of an `Alignment` for one batch."""
+    generated, real, kept_text, kept_visual = [], [], [], []
+    for stage in encoding.stages:
+        assert stage.visual is not None
+        text, visual = stage.text.select(rows), stage.visual
+        generated.append(stage.generated[rows])
+        real.append(visual.tokens)
+        kept_text.append(text.kept.sum(1) / text.valid.sum(1))
+        kept_visual.append(visual.kept.sum(1) / visual.valid.sum(1))
+    stacked = (torch.stack(part, dim=1).float().cpu().numpy() for part in (generated, real))
+    ratios = (torch.stack(part, dim=1).float().cpu().numpy() for part in (kept_text, kept_visual))
+    return (places, *stacked, visual.valid.cpu().numpy(), *ratios)
+
+
+@torch.inference_mode()
+def imagine(model: Model, docs: Sequence[Doc]) -> np.ndarray:
+    """What texts generate, without an image.
+
+    docs (Sequence[Doc]): The texts.
+    RETURNS (np.ndarray): (D, N, d_v), the `summarize`d visual features at each of N BGA layers; zeros for a text
+        without words. Of a long text, its first window.
+    """
+    shim = get_shim(model)
+    aligner = shim.aligner.eval()
+    pieces = [shim.wordpieces.split(words(doc, content_tokens(doc))) for doc in docs]
+    windows = [(place, window) for place, window in shim.wordpieces.windows(pieces) if window.start == 0]
+    config = aligner.config
+    width = config.vision["hidden_size"] if config.vision is not None else aligner.text_encoder.width
+    found = np.zeros((len(docs), config.n_bga_layers, width), dtype=np.float32)
+    for start in range(0, len(windows), BATCH):
+        part = windows[start : start + BATCH]
+        stages = aligner.encode(shim.wordpieces.batch(pieces, part).to(shim.device)).stages
+        directions = [summarize(s.generated, torch.ones_like(s.generated[..., 0], dtype=torch.bool)) for s in stages]
+        found[[place for place, _ in part]] = torch.stack(directions, dim=1).float().cpu().numpy()
+    return found
+
+
+def point(
+    model: Model, spans: Sequence[Span], images: Sequence[Sequence[Source]], features: ImageFeatures
+) -> Pointers | None:
+    """Generate visual features from spans alone, each read in its text, and find the patches of their images.
+
+    spans (Sequence[Span]): Such as entities. images (Sequence[Sequence[Source]]): The images of each one's text.
+    features (ImageFeatures): What turns images into features, patches among them.
+    RETURNS (Optional[Pointers]): None if no span has wordpieces and an image that can be used. Of a long text, the
+        window in which the span begins.
+    """
+    starts = range(0, len(spans), BATCH)
+    batches = (_point(model, spans[i : i + BATCH], images[i : i + BATCH], features) for i in starts)
+    parts = [
+        (start + places, *rest) for start, part in zip(starts, batches, strict=True) if part for places, *rest in [part]
+    ]
+    return Pointers(*(np.concatenate(column) for column in zip(*parts, strict=True))) if parts else None
+
+
+@torch.inference_mode()
+def _point(
+    model: Model, spans: Sequence[Span], images: Sequence[Sequence[Source]], features: ImageFeatures
+) -> Arrays | None:
+    """The fields of `Pointers` for one batch."""
+    shim = get_shim(model)
+    aligner = shim.aligner.eval()
+    contents = [content_tokens(span.doc) for span in spans]
+    pieces = [shim.wordpieces.split(words(span.doc, c)) for span, c in zip(spans, contents, strict=True)]
+    inside = [
+        np.isin(p.words, np.flatnonzero((c >= span.start) & (c < span.end)))
+        for span, c, p in zip(spans, contents, pieces, strict=True)
+    ]
+    chosen: dict[int, Window] = {}
+    for place, window in shim.wordpieces.windows(pieces):
+        if inside[place][window.own_start : window.own_end].any():
+            chosen.setdefault(place, window)
+    visual = features.collate([images[place] for place in chosen], range(len(chosen)))
+    if visual is None:
+        return None
+    text = shim.wordpieces.batch(pieces, list(chosen.items()))
+    kept = torch.zeros(text.ids.shape)
+    for row, (place, window) in enumerate(chosen.items()):
+        kept[row, 1 : 1 + window.end - window.start] = torch.from_numpy(
+            inside[place][window.start : window.end]
+        ).float()
+    encoding = aligner.encode(text.to(shim.device), images=visual.to(shim.device))
+    places = np.array(list(chosen))[visual.rows.numpy()]
+    return places, *_pointers(aligner, encoding, kept.to(shim.device)[visual.rows], visual.rows)
+
+
+def _pointers(aligner: BGAModel, encoding: Encoding, kept: torch.Tensor, rows: torch.Tensor) -> Arrays:
+    """Directions and patches of the texts in these rows, of which only what is kept generates."""
+    assert aligner.visual is not None
+    directions, patches = [], []
+    for number, stage in enumerate(encoding.stages):
+        assert stage.visual is not None
+        generated = aligner.generate(number, stage.text.tokens[rows], kept)
+        directions.append(summarize(generated, stage.visual.valid))
+        tokens = stage.visual.tokens[:, 1 : aligner.visual.n_image_tokens]  # without [CLS], and without crops
+        patches.append(tokens.unflatten(1, grid_of(aligner)))
+    stacked = (torch.stack(part, dim=1).float().cpu().numpy() for part in (directions, patches))
+    return tuple(stacked)
+
+
+def grid_of(aligner: BGAModel) -> tuple[int, int]:
+    """RETURNS (tuple[int, int]): Rows and columns of the patches of an image, pooled; raises a BGAError without any."""
+    branch = aligner.visual
+    if branch is None:
+        raise BGAError(Errors.B107)
+    grid = aligner.config.visual_grid
+    if grid == 0:
+        raise BGAError(Errors.B208)
+    return branch.grid_shape if grid is None else (grid, grid)
+
+
+def recall(similarity: np.ndarray, *, at: int) -> float:
+    """RETURNS (float): The share of rows whose own column is among the `at` most alike ones. A tie counts half."""
+    own = np.diagonal(similarity)[:, None]
+    ranks = 1 + (similarity > own).sum(axis=1) + ((similarity == own).sum(axis=1) - 1) / 2
+    return float((ranks <= at).mean())
