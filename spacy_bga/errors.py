@@ -47,6 +47,7 @@ class Errors(metaclass=_Coded):
         "The aligner in {path} is no start for this one: {error}. Give both the same encoders, BGA layers and "
         "generators, and save the first with `save_visual_branch = true`."
     )
+    B116 = "`contrast_temperature` = {temperature} should be above 0, and `real_context` = {rate} a share from 0 to 1."
     B120 = "A text encoder of the family '{family}' cannot be opened layer by layer. Take one of: {known}."
     B121 = "A vision encoder of the family '{family}' cannot be opened layer by layer. Take one of: {known}."
     B122 = "There is no {name} in '{folder}'. Give the local folder of an encoder saved with `save_pretrained`."

@@ -14,7 +14,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 from spacy_bga.corpus.convert import convert
 
 ROOT = Path(__file__).parent.parent
-CONFIGS = ("starter", "text_only", "paper", "tiny")
+CONFIGS = ("starter", "text_only", "paper", "tiny", "align")
 EMBEDDED = ROOT / "assets" / "embedded"
 
 
@@ -54,6 +54,9 @@ def overrides(name: str, corpus: Path, text: Path, vision: Path) -> dict:
     if name in ("starter", "tiny"):
         settings["paths.pairs"] = str(corpus / "pairs.spacy")
         settings["corpora.train.pairs.images"] = str(EMBEDDED)
+    if name == "align":
+        settings |= {f"paths.{part}": str(corpus / "pairs.spacy") for part in ("train", "dev")}
+        settings["paths.images"] = str(EMBEDDED)
     return settings
 
 
@@ -83,6 +86,15 @@ def test_it_trains(name, corpus, text_encoder_folder, vision_encoder_folder, cli
     assert any(key.startswith("text_encoder.") for key in changed)
     assert any(key.startswith("visual.encoder.") for key in changed) == (name == "paper")
     assert any(key.startswith("generators.") for key in changed) == (name != "text_only")
+    if name == "align":  # what it learns is where the others begin, be it with other labels
+        later = overrides("starter", corpus, text_encoder_folder, vision) | {
+            "paths.aligner": str(tmp_path / "out" / "model-last")
+        }
+        nlp = init_nlp(load_config(ROOT / "configs" / "starter.cfg", overrides=later, interpolate=False))
+        started = nlp.get_pipe("bga_ner").model.shims[0].aligner.state_dict()
+        own = [key for key in started if key.startswith(("head.", "crf."))]
+        assert all(torch.equal(started[key], tensor) for key, tensor in aligner.state_dict().items() if key not in own)
+        return
     assert spacy.load(tmp_path / "out" / "model-last")("Kevin Durant joins the Warriors").has_annotation("ENT_IOB")
 
 

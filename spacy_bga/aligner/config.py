@@ -110,6 +110,8 @@ class BGAConfig:
             ratios = getattr(self, name)
             if len(ratios) != self.n_bga_layers or any(not 0 < ratio <= 1 for ratio in ratios):
                 raise BGAError(Errors.B103.format(name=name, ratios=list(ratios), layers=self.n_bga_layers))
+        if self.contrast_temperature <= 0 or not 0 <= self.real_context <= 1:
+            raise BGAError(Errors.B116.format(temperature=self.contrast_temperature, rate=self.real_context))
         if self.standardize and self.train_vision:
             raise BGAError(Errors.B114)
         if self.window < 8 or not 0 <= self.overlap <= (self.window - 2) // 2:

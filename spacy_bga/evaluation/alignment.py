@@ -52,8 +52,8 @@ def measure_alignment(nlp: Language, pairs: Path, images: Path, *, labelled: Pat
         "t2i": retrieval(similarity).as_record(),
         "i2t": retrieval(similarity.T).as_record(),
         **explained(component, found),
-        "keep_text": found.kept_text.mean(axis=0).round(3).tolist(),
-        "keep_visual": found.kept_visual.mean(axis=0).round(3).tolist(),
+        "keep_text": found.kept_text.mean(axis=0, dtype=np.float64).round(3).tolist(),
+        "keep_visual": found.kept_visual.mean(axis=0, dtype=np.float64).round(3).tolist(),
         "entity_swap": swaps,
     }
 
@@ -128,8 +128,9 @@ def explained(component: BGANer, found: Alignment) -> dict[str, Any]:
     by_layer = {
         name: [measure(g, r, mean) for g, r in zip(generated, real, strict=True)] for name, measure in measures.items()
     }
+    # 0.0 is added because a rounded number may be -0.0.
     return {
-        **{name: round(float(np.mean(values)), 4) for name, values in by_layer.items()},
+        **{name: round(float(np.mean(values)), 4) + 0.0 for name, values in by_layer.items()},
         "explained_by_layer": {name: [round(value, 4) + 0.0 for value in values] for name, values in by_layer.items()},
     }
 

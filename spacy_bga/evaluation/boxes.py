@@ -73,6 +73,8 @@ def _parse(row: dict[str, Any]) -> tuple[str, list[tuple[str, Box]]]:
     objects = []
     for item in row["objects"]:
         left, top, right, bottom = (float(number) for number in item["box"])
+        if left >= right or top >= bottom:
+            raise ValueError(f"the box {item['box']} is empty")
         objects.append((str(item["entity"]), (left / width, top / height, right / width, bottom / height)))
     return name, objects
 

@@ -52,12 +52,12 @@ def measure_pointing(
     found = hits(maps, targets, centres)
     inside = np.stack([target.contains(centres) for target in targets])
     return {
-        "model": percent(found.mean()),
+        "model": percent(float(found.mean())),
         "model_ci": [round(bound, 2) for bound in bootstrap(found)],
-        "centre": percent(np.mean([target.contains(np.array((0.5, 0.5))) for target in targets])),
-        "random": percent(inside.mean()),
+        "centre": percent(float(np.mean([target.contains(np.array((0.5, 0.5))) for target in targets]))),
+        "random": percent(float(inside.mean())),
         "other_entity": percent(_of_other_entities(pointers, targets, centres)),
-        "reachable": percent(inside.any(axis=(1, 2)).mean()),
+        "reachable": percent(float(inside.any(axis=(1, 2)).mean())),
         "n": len(found),
     }
 

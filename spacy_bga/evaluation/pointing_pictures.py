@@ -22,13 +22,13 @@ def write_pictures(folder: Path, targets: Sequence[Target], maps: np.ndarray, ce
 
     folder (Path): Made if it isn't there. targets (Sequence[Target]): The entities.
     maps (np.ndarray): (P, rows, columns). centres (np.ndarray): (rows, columns, 2), those of the patches.
-    RETURNS (list[Path]): The files, named by image and entity.
+    RETURNS (list[Path]): The files, named by image, and by the entity's place and text.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for target, heat in zip(targets, maps, strict=True):
-        entity = re.sub(r"\W+", "-", target.span.text).strip("-")[:60] or str(target.span.start)
-        path = folder / f"{target.name}_{entity}.png"
+        entity = re.sub(r"\W+", "-", target.span.text).strip("-")[:60]
+        path = folder / f"{target.name}_{target.span.start}_{entity}.png"
         draw_map(decode_image(target.images[0]), heat, target, centres).save(path)
         written.append(path)
     return written

@@ -135,3 +135,9 @@ def test_chosen_layers_exist_and_ascend(layers: int | list[int], n_layers: int) 
         assert all(0 <= layer < n_layers for layer in chosen)
         assert list(chosen) == sorted(set(chosen))
         assert len(chosen) == (layers if isinstance(layers, int) else len(set(layers)))
+
+
+@pytest.mark.parametrize("settings", [{"contrast_temperature": 0.0}, {"real_context": -0.1}, {"real_context": 7}])
+def test_impossible_contrast_and_context(settings: dict[str, Any]) -> None:
+    with pytest.raises(BGAError, match="B116"):
+        make_config(**settings)

@@ -191,7 +191,8 @@ def test_the_same_image_twice_is_no_negative() -> None:
     assert generated.grad.isfinite().all()
     with torch.no_grad():
         real[2, 0, 0] += 0.5  # nearly the same one is another one
-        assert torch.cosine_similarity(*summarize(real[[0, 2]], valid[:2]), dim=0) > 0.9
+        one, other = summarize(real[[0, 2]], valid[:2])
+        assert one @ other > 0.9
         assert contrast(generated[[0, 2]], real[[0, 2]], valid[:2], temperature=0.1).item() > 0.1
 
 

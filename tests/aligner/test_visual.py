@@ -271,16 +271,16 @@ def test_fit_equals_numpy(branch: VisualBranch, sizes: tuple[int, ...]) -> None:
 def test_what_was_fitted_has_mean_zero_and_deviation_one(branch: VisualBranch) -> None:
     batches = draw_batches(branch, 9, 7)
     branch.fit(batches)
-    entered = []
+    entered: list[np.ndarray] = []
     for batch in batches:
         states = VisualStates(branch, batch)
         tokens = torch.stack([states.enter(layer)[0] for layer in range(2)])
         assert batch.valid is not None
         assert (tokens[:, ~batch.valid] == 0).all()
         entered.append(tokens.numpy())
-    tokens, valid = np.concatenate(entered, 1), joined(batches)[1]
+    standardised, valid = np.concatenate(entered, 1), joined(batches)[1]
     for position in range(7):  # of the second crop there is none
-        there = tokens[:, valid[:, position], position]
+        there = standardised[:, valid[:, position], position]
         np.testing.assert_allclose(there.mean(1), 0, atol=1e-5)
         np.testing.assert_allclose(there.std(1), 1, atol=1e-4)
 

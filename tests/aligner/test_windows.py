@@ -60,8 +60,8 @@ def test_owners_have_half_the_overlap_as_context(plan: tuple[int, int, int]) -> 
     n_pieces, _, overlap = plan
     for window in plan_windows(*plan):
         for piece in (window.own_start, window.own_end - 1):
-            left = piece - window.start if window.start else n_pieces
-            right = window.end - 1 - piece if window.end < n_pieces else n_pieces
+            left = piece - window.start if window.start else overlap
+            right = window.end - 1 - piece if window.end < n_pieces else overlap
             assert min(left, right) >= (overlap - 1) // 2
 
 

@@ -25,7 +25,7 @@ from spacy_bga.pipeline.bridge import get_shim
 from tests.conftest import encode_picture
 from tests.pipeline.conftest import POSTS, aligner_of, found, make_example, make_examples, pipe_of, train
 
-TERMS = {"bga_ner", "bga_ner_crf", "bga_ner_recon", "bga_ner_cycle", "bga_ner_ratio"}
+TERMS = {"bga_ner", "bga_ner_crf", "bga_ner_recon", "bga_ner_cycle", "bga_ner_ratio", "bga_ner_contrast"}
 ODD_TEXTS = [
     "",
     " ",
@@ -59,8 +59,8 @@ def emissions(nlp: Language, docs: list[Doc], monkeypatch: pytest.MonkeyPatch) -
     aligner = aligner_of(nlp)
     tag = aligner.tag
 
-    def spy(chunks):
-        seen.append(tag(chunks))
+    def spy(chunks, images):
+        seen.append(tag(chunks, images))
         return seen[-1]
 
     with monkeypatch.context() as patch:

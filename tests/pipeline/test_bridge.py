@@ -53,7 +53,7 @@ def test_a_token_is_the_mean_of_its_wordpieces(make_nlp: MakeNlp):
     pieces = [shim.wordpieces.split(["kevin", "zed", "\u200d", "paris"])]
     batch = shim.wordpieces.batch(pieces, shim.wordpieces.windows(pieces))
     with torch.inference_mode():
-        hidden = aligner.encode(batch)[0][0]
+        hidden = aligner.encode(batch).hidden[0]
         rows = [hidden[1], hidden[2:5].mean(0), torch.zeros(16), hidden[5]]
         expected = aligner.head(torch.stack(rows))
     assert torch.allclose(aligner.tag([batch]), expected, atol=1e-5)

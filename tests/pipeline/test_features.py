@@ -176,13 +176,13 @@ class TestBrokenImages:
     @pytest.mark.parametrize("train_vision", [False, True])
     @pytest.mark.parametrize("source", [BROKEN, "/no/such/image.png", encode_picture(0)[:-200]])
     def test_can_be_an_error(self, make_nlp: MakeNlp, source: str | bytes, train_vision: bool):
-        nlp = make_nlp(on_missing="error", model={"train_vision": train_vision})
+        nlp = make_nlp(on_missing="error", model={"train_vision": train_vision, "standardize": not train_vision})
         with pytest.raises(ImageError):
             train(nlp, [make_example(nlp, "love paris", None, image=source)], steps=1)
 
     @pytest.mark.parametrize("train_vision", [False, True])
     def test_warns_once_for_each(self, make_nlp: MakeNlp, train_vision: bool):
-        branch = branch_of(make_nlp(model={"train_vision": train_vision}))
+        branch = branch_of(make_nlp(model={"train_vision": train_vision, "standardize": not train_vision}))
         features = make_features(branch)
         documents = [["/no/1.png"], [encode_picture(0)], ["/no/2.png"]]
         with pytest.warns(UserWarning, match="W201") as caught:
@@ -197,7 +197,9 @@ class TestCrops:
 
     @pytest.mark.parametrize("train_vision", [False, True])
     def test_places(self, make_nlp: MakeNlp, train_vision: bool):
-        branch = branch_of(make_nlp(model=self.SETTINGS | {"train_vision": train_vision}))
+        branch = branch_of(
+            make_nlp(model=self.SETTINGS | {"train_vision": train_vision, "standardize": not train_vision})
+        )
         image, one, two, three = (encode_picture(seed) for seed in range(4))
         documents = [[image], [image, one], [image, one, two, three], [image, b"broken", two], [b"broken", one]]
         features = make_features(branch, on_missing="ignore")
@@ -230,7 +232,7 @@ class TestCrops:
 
 class TestTrainableVision:
     def test_pixels_enter_as_the_cached_features(self, make_nlp: MakeNlp):
-        branch = branch_of(make_nlp(model={"train_vision": True}))
+        branch = branch_of(make_nlp(model={"train_vision": True, "standardize": False}))
         documents = [[encode_picture(seed)] for seed in range(3)]
         pixels = make_features(branch).collate(documents, [0, 1, 2])
         assert pixels.features is None
@@ -243,7 +245,7 @@ class TestTrainableVision:
         assert torch.equal(valid, expected_valid)
 
     def test_the_vision_encoder_learns(self, make_nlp: MakeNlp):
-        nlp = make_nlp(model={"train_vision": True, "detach_targets": False})
+        nlp = make_nlp(model={"train_vision": True, "standardize": False, "detach_targets": False})
         component = pipe_of(nlp)
         component.update(make_examples(nlp, images=True))
         moving = {name for name, p in branch_of(nlp).encoder.named_parameters() if p.grad is not None and p.grad.any()}

@@ -13,7 +13,7 @@ from spacy.language import Language
 
 from spacy_bga.pipeline.loggers import console_logger, loss_keys, summarize
 
-BGA_KEYS = ["bga_ner", "bga_ner_crf", "bga_ner_recon", "bga_ner_cycle", "bga_ner_ratio"]
+BGA_KEYS = [f"bga_ner{term}" for term in ("", "_crf", "_recon", "_cycle", "_ratio", "_contrast")]
 
 
 def make_info(step: int, losses: dict, **scores: object) -> dict:
@@ -72,8 +72,8 @@ def test_rows(pipeline: Language, tmp_path: Path):
     assert "ENTS_PER_TYPE" not in head
     assert set(rule) == {"-", " "}
     cells = second.split()
-    assert cells[:8] == ["1", "2", "0.500", "5.000", "4.000", "1.000", "0.000", "0.000"]
-    assert sorted(cells[8:]) == ["0.00"] * (len(cells) - 10) + ["0.50", "25.00"]
+    assert cells[:9] == ["1", "2", "0.500", "5.000", "4.000", "1.000", "0.000", "0.000", "0.000"]
+    assert sorted(cells[9:]) == ["0.00"] * (len(cells) - 11) + ["0.50", "25.00"]
     assert len({len(line) for line in (head, rule, first, second)}) == 1
     assert stderr.getvalue() == ""
 
@@ -88,7 +88,9 @@ def test_long_names_keep_their_columns(nlp: Language, bga_config: dict, name: st
     finalize()
     titles = stdout.getvalue().splitlines()[0].split()
     assert len(set(titles)) == len(titles)
-    assert [any(title.endswith(term.upper()) for title in titles) for term in ("crf", "recon", "cycle", "ratio")]
+    assert [
+        any(title.endswith(term.upper()) for title in titles) for term in ("crf", "recon", "cycle", "ratio", "contrast")
+    ]
     assert len({len(line) for line in stdout.getvalue().splitlines()}) == 1
 
 
