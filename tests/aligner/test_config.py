@@ -137,7 +137,7 @@ def test_chosen_layers_exist_and_ascend(layers: int | list[int], n_layers: int) 
         assert len(chosen) == (layers if isinstance(layers, int) else len(set(layers)))
 
 
-@pytest.mark.parametrize("settings", [{"contrast_temperature": 0.0}, {"real_context": -0.1}, {"real_context": 7}])
-def test_impossible_contrast_and_context(settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize("values", [{"contrast_temperature": 0.0}, {"real_context": -0.1}, {"real_context": 7}])
+def test_impossible_contrast_and_context(values: dict[str, Any]) -> None:
     with pytest.raises(BGAError, match="B116"):
-        make_config(**settings)
+        BGAConfig(text=TEXT, **values)

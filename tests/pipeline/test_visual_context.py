@@ -1,0 +1,135 @@
+"""Tagging with the real image of those documents that have one, and beginning from an aligner that saw images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import spacy
+import torch
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from spacy_bga.errors import BGAError, ImageError
+from tests.conftest import encode_picture
+from tests.pipeline.conftest import POSTS, aligner_of, architecture, found, make_examples, pipe_of
+
+TEXTS = [text for text, _ in POSTS]
+
+
+def emissions(nlp: Language, docs: list[Doc], monkeypatch: pytest.MonkeyPatch) -> torch.Tensor:
+    seen: list[torch.Tensor] = []
+    tag = aligner_of(nlp).tag
+    with monkeypatch.context() as patch:
+        patch.setattr(aligner_of(nlp), "tag", lambda *arguments: seen.append(tag(*arguments)) or seen[-1])
+        pipe_of(nlp).predict(docs)
+    return seen[0]
+
+
+def make_docs(nlp: Language, image: object, *, only: int | None = None) -> list[Doc]:
+    """The posts, all with this image, or only one of them."""
+    docs = [Doc(nlp.vocab, words=text.split(" ")) for text in TEXTS]
+    for i, doc in enumerate(docs):
+        if only in (None, i):
+            doc._.image = image
+    return docs
+
+
+class TestReal:
+    @pytest.fixture
+    def real(self, trained: Language) -> Language:
+        pipe_of(trained).visual_context = "real"
+        return trained
+
+    def test_the_image_matters_to_its_own_text_alone(self, real: Language, monkeypatch: pytest.MonkeyPatch):
+        without = emissions(real, make_docs(real, None), monkeypatch)
+        only_first = emissions(real, make_docs(real, encode_picture(3), only=0), monkeypatch)
+        length = len(TEXTS[0].split(" "))
+        assert not torch.allclose(without[:length], only_first[:length], atol=1e-4)
+        torch.testing.assert_close(without[length:], only_first[length:], atol=1e-5, rtol=1e-5)
+
+    def test_another_image_makes_a_difference(self, real: Language, monkeypatch: pytest.MonkeyPatch):
+        first, second = (emissions(real, make_docs(real, encode_picture(i)), monkeypatch) for i in (0, 5))
+        assert not torch.allclose(first, second, atol=1e-4)
+
+    def test_by_default_no_image_is_looked_at(self, trained: Language, monkeypatch: pytest.MonkeyPatch):
+        without = emissions(trained, make_docs(trained, None), monkeypatch)
+        assert torch.equal(without, emissions(trained, make_docs(trained, b"no image at all"), monkeypatch))
+
+    def test_paths_are_found_below_the_root(self, real: Language, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        (tmp_path / "a.png").write_bytes(encode_picture(3))
+        pipe_of(real).image_root = tmp_path
+        by_path = emissions(real, make_docs(real, "a.png"), monkeypatch)
+        assert torch.equal(by_path, emissions(real, make_docs(real, encode_picture(3)), monkeypatch))
+
+    def test_a_path_needs_a_root(self, real: Language):
+        with pytest.raises(BGAError, match="B207"):
+            pipe_of(real).predict(make_docs(real, "a.png"))
+
+    @pytest.mark.parametrize("image", [b"no image at all", "../out.png", "missing.png"])
+    def test_a_bad_image_is_warned_about_and_done_without(self, real: Language, tmp_path: Path, image: object):
+        pipe_of(real).image_root = tmp_path
+        wanted = [found(doc) for doc in real.pipe(make_docs(real, None))]
+        with pytest.warns(UserWarning, match="W201"):
+            docs = list(real.pipe(make_docs(real, image)))
+        assert [found(doc) for doc in docs] == wanted
+        pipe_of(real).on_missing = "error"
+        pipe_of(real)._features = None
+        with pytest.raises(ImageError):
+            pipe_of(real).predict(make_docs(real, image))
+
+    def test_empty_and_white_space(self, real: Language):
+        for text in ("", " ", "\n\t"):
+            doc = real.make_doc(text)
+            doc._.image = encode_picture(0)
+            assert real(doc).ents == ()
+
+    def test_a_slim_pipeline_says_what_it_lacks(self, trained: Language, tmp_path: Path):
+        pipe_of(trained)._shim.save_visual_branch = False
+        trained.to_disk(tmp_path)
+        slim = spacy.load(tmp_path, config={"components": {"bga_ner": {"visual_context": "real"}}})
+        with pytest.raises(BGAError, match="B107"):
+            pipe_of(slim).predict(make_docs(slim, encode_picture(0)))
+
+
+class TestStart:
+    @pytest.mark.parametrize("inside", [False, True])
+    def test_takes_over_everything(self, trained_folder: Path, tagger: Language, inside: bool, make_nlp):
+        nlp = make_nlp()
+        start = trained_folder / "bga_ner" / "model" if inside else trained_folder
+        pipe_of(nlp).initialize(lambda: make_examples(nlp), aligner=start)
+        theirs, own = aligner_of(tagger).state_dict(), aligner_of(nlp).state_dict()
+        assert set(own) == set(theirs)
+        assert all(torch.equal(own[name], theirs[name]) for name in own)
+
+    def test_other_labels_get_a_new_tagger(self, trained_folder: Path, tagger: Language, make_nlp):
+        nlp = make_nlp()
+        pipe_of(nlp).initialize(lambda: make_examples(nlp), labels=["EVENT"], aligner=trained_folder)
+        own = aligner_of(nlp).state_dict()
+        assert own["head.weight"].shape[0] == 3
+        for name, tensor in aligner_of(tagger).state_dict().items():
+            if not name.startswith(("head.", "crf.")):
+                assert torch.equal(own[name], tensor)
+
+    def test_a_text_only_aligner_takes_the_text_encoder(self, trained_folder: Path, tagger: Language, make_nlp):
+        nlp = make_nlp(text_only=True)
+        pipe_of(nlp).initialize(lambda: make_examples(nlp), aligner=trained_folder)
+        for name, tensor in aligner_of(nlp).state_dict().items():
+            if name.startswith("text_encoder."):
+                assert torch.equal(aligner_of(tagger).state_dict()[name], tensor)
+
+    def test_another_shape_is_refused(self, trained_folder: Path, make_nlp):
+        nlp = make_nlp(model={"generator_width": 8})
+        with pytest.raises(BGAError, match="B115"):
+            pipe_of(nlp).initialize(lambda: make_examples(nlp), aligner=trained_folder)
+
+    def test_pairs_alone_are_enough_to_align(self, text_encoder_folder: Path, vision_encoder_folder: Path):
+        nlp = spacy.blank("en")
+        model = architecture(text_encoder_folder, vision_encoder_folder, contrast_weight=1.0)
+        nlp.add_pipe("bga_ner", config={"model": model, "score_alignment": True})
+        examples = make_examples(nlp, labels=False, images=True)
+        nlp.initialize(lambda: examples)
+        losses = nlp.update(examples, sgd=nlp.create_optimizer())
+        assert losses["bga_ner_crf"] == 0
+        assert min(losses[f"bga_ner_{term}"] for term in ("recon", "cycle", "ratio", "contrast")) > 0
+        assert 0 <= nlp.evaluate(examples)["align_r10"] <= 1
