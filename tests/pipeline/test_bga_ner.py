@@ -243,7 +243,7 @@ class TestUpdate:
         assert not any(name.startswith("visual.") for name in moved)
 
     def test_a_mixed_batch(self, make_nlp):
-        nlp = make_nlp()
+        nlp = make_nlp(model={"contrast_weight": 1.0})
         texts, pictures = make_examples(nlp)[:3], make_examples(nlp, labels=False, images=True)[3:]
         losses = nlp.update([pictures[0], texts[0], make_example(nlp, "a b", None), *texts[1:], *pictures[1:]])
         assert all(losses[key] > 0 for key in TERMS)
