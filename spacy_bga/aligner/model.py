@@ -170,7 +170,8 @@ class BGAModel(nn.Module):
         terms, pseudo_text = layer.align(
             text, visual, generated, states.branch, text_to_visual=partial(self.generate, number)
         )
-        states.leave(number, layer.to_vision(pseudo_text), text.valid)
+        if states.hidden is not None:  # cached features need no visual extractor
+            states.leave(number, layer.to_vision(pseudo_text), text.valid)
         return visual, terms
 
     def emissions(self, hidden: Tensor, text: TextBatch) -> Tensor:

@@ -224,7 +224,7 @@ def grid_of(aligner: BGAModel) -> tuple[int, int]:
 
 
 def recall(similarity: np.ndarray, *, at: int) -> float:
-    """RETURNS (float): The share of rows whose own column is among the `at` most alike ones. A tie counts half."""
+    """RETURNS (float): The share of rows whose own column is among the `at` most alike ones, equals by middle rank."""
     own = np.diagonal(similarity)[:, None]
     ranks = 1 + (similarity > own).sum(axis=1) + ((similarity == own).sum(axis=1) - 1) / 2
     return float((ranks <= at).mean())
