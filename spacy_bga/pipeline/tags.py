@@ -97,24 +97,23 @@ def to_spans(doc: Doc, tag_ids: Sequence[int] | np.ndarray, labels: Sequence[str
     labels (Sequence[str]): The component's labels, in the order of their tags.
     RETURNS (list[Span]): The entities, in order; they may contain white space, but don't begin or end on it.
     """
-    tokens = content_tokens(doc).tolist()
-    if len(tokens) != len(tag_ids):
-        raise BGAError(Errors.B210.format(tokens=len(tokens), tags=len(tag_ids), text=_beginning(doc)))
-    found: list[tuple[int, int, str]] = []
-    going: str | None = None
-    for token, tag in zip(tokens, map(int, tag_ids), strict=True):
+    tokens = content_tokens(doc)
+    ids = np.asarray(tag_ids, dtype=np.int64)
+    if len(tokens) != len(ids):
+        raise BGAError(Errors.B210.format(tokens=len(tokens), tags=len(ids), text=_beginning(doc)))
+    inside = np.flatnonzero(ids)  # most tokens are in no entity
+    found: list[tuple[int, int, int]] = []
+    last = -2
+    for place, token, tag in zip(inside.tolist(), tokens[inside].tolist(), ids[inside].tolist(), strict=True):
         if not 0 <= tag <= 2 * len(labels):
             raise BGAError(Errors.B211.format(tag=tag, labels=len(labels), last=2 * len(labels)))
-        if tag == 0:
-            going = None
-            continue
-        label = labels[(tag - 1) // 2]
-        if tag % 2 == 0 and going == label:
+        label = (tag - 1) // 2
+        if tag % 2 == 0 and last == place - 1 and found[-1][2] == label:
             found[-1] = (found[-1][0], token + 1, label)
         else:
             found.append((token, token + 1, label))
-        going = label
-    return [Span(doc, start, end, label=label) for start, end, label in found]
+        last = place
+    return [Span(doc, start, end, label=labels[label]) for start, end, label in found]
 
 
 def blocked_spans(doc: Doc) -> list[Span]:
@@ -158,6 +157,8 @@ def merge_entities(doc: Doc, predicted: Iterable[Span], *, overwrite: bool) -> l
 
 
 def _is_blocked(doc: Doc) -> np.ndarray:
+    if not doc.has_annotation("ENT_IOB"):  # as good as always while tagging
+        return np.zeros(len(doc), dtype=bool)
     iob, label = doc.to_array([ENT_IOB, ENT_TYPE]).T
     return (iob == _BLOCKED_IOB) & (label == 0)
 
