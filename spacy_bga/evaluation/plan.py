@@ -179,7 +179,8 @@ def _read_run(entry: Any, position: int, shared: _Shared, earlier: Mapping[str, 
         raise BGAError(
             Errors.B502.format(path=path, reason=f"the run {name} has contexts, but no test to show them in")
         )
-    test = _file(_fill(shared.data.get("test"), values, path), "test", path) if tested else None
+    own = None if isinstance(tested, bool) else tested
+    test = _file(_fill(own or shared.data.get("test"), values, path), "test", path) if tested else None
     pairs = _pairs(shared) if entry.get("measure_alignment") else None
     overrides = {**shared.overrides, **_fill(entry.get("overrides") or {}, values, path)}
     seeds = _list(entry.get("seeds", [0]), f"seeds of the run {name}", path)

@@ -45,6 +45,20 @@ def test_variables_are_put_in(write_plan: WritePlan, project: Path):
 CONFIG = "configs/ner.cfg"
 
 
+def test_a_run_can_have_a_test_set_of_its_own_or_none(write_plan: WritePlan, project: Path):
+    (project / "corpus" / "other.spacy").touch()
+    runs = [
+        {"name": "a", "config": CONFIG, "test": "${data}/other.spacy"},
+        {"name": "b", "config": CONFIG, "test": False},
+        {"name": "c", "config": CONFIG, "test": True},
+    ]
+    plan = write_plan(variables={"data": "corpus"}, runs=runs)
+    assert [run.test for run in plan.runs] == [Path("corpus/other.spacy"), None, Path("corpus/test.spacy")]
+    runs[0]["test"] = "corpus/absent.spacy"
+    with pytest.raises(BGAError, match=r"B505.*absent\.spacy"):
+        write_plan(runs=runs)
+
+
 def test_a_run_starts_from_the_same_seed_or_another(write_plan: WritePlan):
     runs = [
         {"name": "base", "config": CONFIG, "seeds": [0, 1], "test": False},
@@ -173,8 +187,11 @@ def test_the_plans_that_we_ship_can_be_read(path: Path, tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
     data = srsly.read_yaml(path)
+    own = [run["test"] for run in data["runs"] if isinstance(run.get("test"), str)]
     files = [
-        file for file in (data["test"], *data.get("alignment", {}).values(), data.get("alignment_labelled")) if file
+        file
+        for file in (data["test"], *own, *data.get("alignment", {}).values(), data.get("alignment_labelled"))
+        if file
     ]
     variables = {**data.get("variables", {}), "data": "data"}
     for file in [VARIABLE.sub(lambda match: str(variables[match[1]]), file) for file in files]:
