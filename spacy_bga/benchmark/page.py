@@ -76,7 +76,8 @@ def _throughput(found: Mapping[str, Any]) -> list[str]:
             f"### Batches of {size['batch_size']}\n",
             table(titles, rows),
             _ratios(size["ratios"], cpu=True),
-            f"Peak: {_spread(size['gemm_gflops'], digits=1)} GFLOP/s.\n",
+            f"Peak: {_spread(size['gemm_gflops'], digits=1)} GFLOP/s, by CPU time "
+            f"{_number(size['gemm_gflops_cpu'], digits=1)}.\n",
         ]
     return parts
 

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from spacy_bga.benchmark.arithmetic import encoder_flops, find_config, pipeline_flops, window_lengths
+from spacy_bga.benchmark.gemm import Peak, peak_meter
 from spacy_bga.benchmark.rounds import Timing, interleave
 from spacy_bga.benchmark.setting import OURS, Contender, Setting
 from spacy_bga.benchmark.statistics import compare, cpu, processor_share, spread, tidy, wall
@@ -24,8 +25,6 @@ def measure(setting: Mapping[str, Any]) -> dict[str, Any]:
     setting (Mapping[str, Any]): What `Setting.to_dict` makes.
     RETURNS (dict[str, Any]): By batch size: each contender's speed, its share of the peak, and its ratios to others.
     """
-    from spacy_bga.benchmark.gemm import peak_meter
-
     given = Setting.from_dict(setting)
     texts = read_texts(given.texts, given.scale.texts)
     taggers = {contender.name: load(contender) for contender in given.contenders}
@@ -36,7 +35,8 @@ def measure(setting: Mapping[str, Any]) -> dict[str, Any]:
     for size in given.scale.batch_sizes:
         tasks: dict[str, Any] = {name: partial(time_stream, tagger, texts, size) for name, tagger in taggers.items()}
         found = interleave(tasks | {"": peak}, given.scale.repeats)
-        sizes.append({"batch_size": size, **_tell(found, found.pop(""), flops, n_words(texts))})
+        peaks = found.pop("")
+        sizes.append({"batch_size": size, **_tell(found, peaks, flops, n_words(texts))})
     lengths = window_lengths(texts, given.encoder, window=WINDOW, overlap=OVERLAP)
     return {
         "documents": len(texts),
@@ -58,15 +58,18 @@ def _flops(contender: Contender, setting: Setting, texts: Sequence[Text]) -> int
     return sum(encoder_flops(text, n) for n in window_lengths(texts, setting.encoder, window=WINDOW, overlap=OVERLAP))
 
 
-def _tell(found: dict[str, list[Timing]], peaks: Sequence[Any], flops: Mapping[str, int], words: int) -> dict[str, Any]:
+def _tell(
+    found: dict[str, list[Timing]], peaks: Sequence[Peak], flops: Mapping[str, int], words: int
+) -> dict[str, Any]:
     contenders = {}
+    best = median(peak.cpu for peak in peaks)
     for name, timings in found.items():
-        shares = [flops[name] / s / 1e9 / peak for s, peak in zip(wall(timings), peaks, strict=True)]
+        shares = [flops[name] / s / 1e9 / peak.wall for s, peak in zip(wall(timings), peaks, strict=True)]
         contenders[name] = {
             "words_per_s": spread([words / s for s in wall(timings)]),
             "words_per_cpu_s": tidy(words / median(cpu(timings))),
             "gemm_share": spread(shares),
-            "gemm_share_cpu": tidy(flops[name] / median(cpu(timings)) / 1e9 / median(peaks)),
+            "gemm_share_cpu": tidy(flops[name] / median(cpu(timings)) / 1e9 / best),
             "processor_share": processor_share(timings),
         }
     ratios = {
@@ -76,7 +79,12 @@ def _tell(found: dict[str, list[Timing]], peaks: Sequence[Any], flops: Mapping[s
         for other in found
         if other != ours
     }
-    return {"contenders": contenders, "gemm_gflops": spread(peaks), "ratios": ratios}
+    return {
+        "contenders": contenders,
+        "gemm_gflops": spread([peak.wall for peak in peaks]),
+        "gemm_gflops_cpu": tidy(best),
+        "ratios": ratios,
+    }
 
 
 def _entities(taggers: Mapping[str, Tagger], texts: Sequence[Text]) -> dict[str, int | None]:
