@@ -16,6 +16,7 @@ from spacy_bga.cli import app
 from spacy_bga.errors import BGAError
 
 
+@pytest.mark.timeout(300)  # six processes that import torch
 def test_a_quick_run(setting: Setting, vision_encoder_folder: Path, texts_file: Path, tmp_path: Path):
     output, page = tmp_path / "performance.json", tmp_path / "performance.md"
     options = {
