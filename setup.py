@@ -9,6 +9,7 @@ exec((ROOT / "spacy_bga" / "about.py").read_text(encoding="utf8"), ABOUT)
 STARTER = ["onnx>=1.16", "onnxruntime>=1.18", "build>=1.2"]
 SPLITS = ["ImageHash>=4.3"]
 FIGURES = ["matplotlib>=3.8"]
+BENCHMARK = ["psutil>=5.9", "threadpoolctl>=3.5"]
 TEST = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "pytorch-crf>=0.7.2"]
 
 setup(
@@ -34,8 +35,9 @@ setup(
         "starter": STARTER,
         "splits": SPLITS,
         "figures": FIGURES,
-        "test": [*STARTER, *SPLITS, *FIGURES, *TEST],
-        "dev": [*STARTER, *SPLITS, *FIGURES, *TEST, "ruff>=0.8", "mypy>=1.11"],
+        "benchmark": BENCHMARK,
+        "test": [*STARTER, *SPLITS, *FIGURES, *BENCHMARK, *TEST],
+        "dev": [*STARTER, *SPLITS, *FIGURES, *BENCHMARK, *TEST, "ruff>=0.8", "mypy>=1.11"],
     },
     entry_points={
         "spacy_factories": ["bga_ner = spacy_bga.pipeline.bga_ner:make_bga_ner"],

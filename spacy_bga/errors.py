@@ -245,6 +245,18 @@ class Errors(metaclass=_Coded):
     B534 = "Measuring the alignment of {run} failed with exit code {code}. The end of its log:\n{lines}"
     B535 = "Two runs give the evidence '{key}': {first} and {second}. Declare it in the plan of one of them only."
 
+    B540 = "The benchmark has no section '{name}' for --only. It has: {known}."
+    B541 = "'{target}' of the benchmark failed with exit code {code}. The end of its log:\n{lines}"
+    B542 = (
+        "The pipeline {folder} is on another encoder than {encoder}: its `{key}` is {own}, not {other}. Give the one "
+        "that it was trained on by --encoder, so that all are compared on the same."
+    )
+    B543 = (
+        "There is no pipeline with a trained `bga_ner` in {folder}. Give its folder, such as training/bga/model-best."
+    )
+    B544 = "There is no text in {path}. Give a .spacy file with documents by --texts, or leave the option out."
+    B545 = 'The benchmark needs {packages}. Install it with: pip install "spacy_bga[benchmark]"'
+
 
 class Warnings(metaclass=_Coded):
     # 2xx: the pipeline component

@@ -1,0 +1,39 @@
+"""Pipelines of this package as its configs set them up, for those who have not trained one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spacy_bga.benchmark.peers import learn, make_examples
+from spacy_bga.benchmark.texts import Text
+
+# As in configs/starter.cfg: what costs time at inference.
+BGA_SETTINGS = {"bga_layers": 2, "generator_width": 384, "visual_grid": 4, "context_bias": -2.0}
+
+
+def build_own(folder: Path, encoder: Path, texts: Sequence[Text], *, steps: int, vision: Path | None = None) -> None:
+    """Save a `bga_ner` pipeline that has learnt just enough to find about as many entities as there are.
+
+    folder (Path): Where to save it. encoder (Path): The text encoder's folder, whose weights stay as they are.
+    texts (Sequence[Text]): Texts with entities. steps (int): Updates to learn from.
+    vision (Optional[Path]): The vision encoder's folder; None for a pipeline that knows no images.
+    """
+    import spacy
+    from spacy.util import fix_random_seed
+
+    fix_random_seed(0)
+    model: dict[str, Any] = {
+        "@architectures": "spacy_bga.BGAModel.v1",
+        "text_encoder": str(encoder),
+        "image_size": None,
+    }
+    model |= {"vision_encoder": None, "bga_layers": 0} if vision is None else {"vision_encoder": str(vision)}
+    model |= {} if vision is None else BGA_SETTINGS
+    nlp = spacy.blank("en")
+    nlp.add_pipe("bga_ner", config={"model": model, "rate_scales": {"encoder": 0.0, "head": 10.0}})
+    examples = make_examples(nlp, texts)
+    nlp.initialize(lambda: examples)
+    learn(nlp, examples, steps)
+    nlp.to_disk(folder)
