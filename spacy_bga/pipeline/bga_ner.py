@@ -26,8 +26,8 @@ DEFAULT_CONFIG = """
 rate_scales = {"encoder": 1.0, "generator": 5.0, "head": 10.0}
 # Entities already on a Doc are kept, and new ones that overlap them dropped; true replaces them all.
 overwrite = false
-# Wordpieces that go through the encoder at once while tagging, padding included.
-max_wordpieces = 4096
+# Wordpieces that go through the encoder at once while tagging, padding included; null: what suits the device.
+max_wordpieces = null
 # Whether a saved pipeline can go on learning from images. It never needs that to tag.
 save_visual_branch = false
 # The name of the extension attribute that holds a Doc's image.
@@ -69,7 +69,7 @@ def make_bga_ner(
     model: Model,
     rate_scales: dict[str, float],
     overwrite: bool,
-    max_wordpieces: int,
+    max_wordpieces: int | None,
     save_visual_branch: bool,
     image_attr: str,
     feature_cache: str | None,
@@ -107,8 +107,9 @@ class BGANer(TrainablePipe):
     name (str): The component's name.
     rate_scales (Mapping[str, float]): What the learning rate is multiplied by, for "encoder", "generator" and "head".
     overwrite (bool): Whether entities already on a Doc are replaced. Else they are kept, and respected.
-    max_wordpieces (int): The most wordpieces that go through the encoder at once while tagging. While training, a
-        batch is one graph: bound it with the batcher.
+    max_wordpieces (Optional[int]): The most wordpieces that go through the encoder at once while tagging; None: few
+        enough for a CPU's caches, or as many as keep a GPU busy. While training, a batch is one graph: bound it with
+        the batcher.
     save_visual_branch (bool): Whether to save what only training from images needs.
     image_attr (str): The extension attribute that holds a Doc's image.
     feature_cache (Optional[Path]): A folder for the features of a frozen vision encoder.
@@ -128,7 +129,7 @@ class BGANer(TrainablePipe):
         *,
         rate_scales: Mapping[str, float] | None = None,
         overwrite: bool = False,
-        max_wordpieces: int = 4096,
+        max_wordpieces: int | None = None,
         save_visual_branch: bool = False,
         image_attr: str = "image",
         feature_cache: Path | None = None,

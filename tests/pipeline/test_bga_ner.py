@@ -381,8 +381,8 @@ class TestTagging:
         assert found(doc) == found(next(tagger.pipe([text])))
         assert len({ent.start for ent in doc.ents}) > 500
 
-    @pytest.mark.parametrize("max_wordpieces", [1, 40, 10_000])
-    def test_memory_setting_changes_nothing(self, trained: Language, max_wordpieces: int):
+    @pytest.mark.parametrize("max_wordpieces", [1, 40, 10_000, None])
+    def test_memory_setting_changes_nothing(self, trained: Language, max_wordpieces: int | None):
         expected = [found(doc) for doc in trained.pipe(ODD_TEXTS)]
         pipe_of(trained).max_wordpieces = max_wordpieces
         assert [found(doc) for doc in trained.pipe(ODD_TEXTS)] == expected
