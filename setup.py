@@ -6,7 +6,9 @@ ROOT = Path(__file__).parent
 ABOUT: dict[str, str] = {}
 exec((ROOT / "spacy_bga" / "about.py").read_text(encoding="utf8"), ABOUT)
 
-STARTER = ["onnx>=1.16", "onnxruntime>=1.18", "build>=1.2"]
+ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
+STARTER = [*ONNX, "build>=1.2"]
+OPENVINO = ["onnx>=1.16", "openvino>=2024.4"]
 SPLITS = ["ImageHash>=4.3"]
 FIGURES = ["matplotlib>=3.8"]
 TEST = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "pytorch-crf>=0.7.2"]
@@ -32,10 +34,12 @@ setup(
     ],
     extras_require={
         "starter": STARTER,
+        "onnx": ONNX,
+        "openvino": OPENVINO,
         "splits": SPLITS,
         "figures": FIGURES,
-        "test": [*STARTER, *SPLITS, *FIGURES, *TEST],
-        "dev": [*STARTER, *SPLITS, *FIGURES, *TEST, "ruff>=0.8", "mypy>=1.11"],
+        "test": [*STARTER, *OPENVINO, *SPLITS, *FIGURES, *TEST],
+        "dev": [*STARTER, *OPENVINO, *SPLITS, *FIGURES, *TEST, "ruff>=0.8", "mypy>=1.11"],
     },
     entry_points={
         "spacy_factories": ["bga_ner = spacy_bga.pipeline.bga_ner:make_bga_ner"],
