@@ -13,8 +13,7 @@ from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.windows import TextBatch
 
 OPSET = 17  # the first with LayerNormalization
-# The parts of a graph that are not the text encoder's, by the beginnings of their nodes' names.
-OWN_PARTS = ("/sampler/", "/generators.", "/to_vision", "/to_text")
+SAMPLERS = "/sampler/"  # how the names of the samplers' nodes begin
 
 
 class TextBranch(nn.Module):

@@ -1,47 +1,47 @@
-"""Post-training quantization of an exported graph: the text encoder's projections in 8 bits, all else as it was."""
+"""Post-training quantization of an exported graph: its projections in 8 bits, the samplers as they were."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from spacy_bga.aligner.export import OWN_PARTS
+from spacy_bga.aligner.export import SAMPLERS
 from spacy_bga.pipeline.backends import require
 
 
 def quantize(graph: bytes) -> bytes:
-    """Give the projections of the text encoder's layers weights of 8 bits; activations are scaled as they come.
+    """Give the projections of the text encoder and the generators weights of 8 bits.
 
-    The samplers stay in fp32, as an arg max forgives nothing, and so do the generators and what leads to and from
-    them, which are small. Nothing is needed to calibrate with.
+    Activations are scaled as they come, by the largest of a batch, so that nothing is needed to calibrate with, and
+    results depend a little on what is in the batch.
 
     graph (bytes): What `export_onnx` returned. RETURNS (bytes): A graph for ONNX Runtime.
     """
     onnx = require("onnx", backend="onnx")
     require("onnxruntime", backend="onnx")
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization import QuantType, quant_pre_process, quantize_dynamic
 
-    model = onnx.load_from_string(graph)
-    # Else it advises a preprocessing that changes nothing here, and gives the root logger a handler to do so.
-    model.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "graph.onnx"
+        folded, quantized = Path(folder) / "folded.onnx", Path(folder) / "quantized.onnx"
+        quant_pre_process(onnx.load_from_string(graph), folded, skip_symbolic_shape=True)
         quantize_dynamic(
-            model,
-            target,
-            nodes_to_quantize=projections(model),
+            folded,
+            quantized,
+            nodes_to_quantize=projections(onnx.load(folded)),
             per_channel=True,
             reduce_range=True,  # else sums overflow on processors without VNNI, and F1 depends on the machine
             weight_type=QuantType.QInt8,
         )
-        return target.read_bytes()
+        return quantized.read_bytes()
 
 
-def projections(model) -> list[str]:
-    """RETURNS (list[str]): The nodes of an ONNX model that multiply by weights of the text encoder."""
+def projections(model: Any) -> list[str]:
+    """RETURNS (list[str]): The nodes of an ONNX model that multiply by weights. The samplers' are left out: an arg max
+    forgives nothing."""
     weights = {tensor.name for tensor in model.graph.initializer}
     return [
         node.name
         for node in model.graph.node
-        if node.op_type == "MatMul" and node.input[1] in weights and not node.name.startswith(OWN_PARTS)
+        if node.op_type == "MatMul" and node.input[1] in weights and not node.name.startswith(SAMPLERS)
     ]

@@ -17,13 +17,13 @@ import torch
 from spacy.language import Language
 from typer.testing import CliRunner
 
-from spacy_bga.aligner.export import export_onnx
+from spacy_bga.aligner.export import SAMPLERS, export_onnx
 from spacy_bga.cli import app
 from spacy_bga.errors import BGAError
 from spacy_bga.pipeline import backends
 from spacy_bga.pipeline.backends import GRAPH_FILES, InferenceGraph
 from spacy_bga.pipeline.bridge import get_shim
-from spacy_bga.pipeline.quantization import projections, quantize
+from spacy_bga.pipeline.quantization import quantize
 from tests.aligner.tiny import make_model, make_text
 from tests.pipeline.conftest import POSTS, aligner_of, found, make_examples, pipe_of, train
 from tests.pipeline.test_bga_ner import ODD_TEXTS
@@ -215,14 +215,15 @@ class TestProcesses:
 
 
 class TestInt8:
-    def test_only_the_encoders_projections(self):
-        graph = export_onnx(make_model(shared_generators=False))
-        whole = onnx.load_from_string(graph)
-        assert len(projections(whole)) == 3 * 6  # layers; query, key, value, and the three denses
-        nodes = onnx.load_from_string(quantize(graph)).graph.node
-        kinds = [node.op_type for node in nodes]
-        assert kinds.count("MatMulInteger") == 3 * 6
-        assert kinds.count("MatMul") == [node.op_type for node in whole.graph.node].count("MatMul") - 3 * 6
+    @pytest.mark.parametrize("shared", [True, False])
+    def test_all_projections_but_the_samplers(self, shared: bool):
+        nodes = onnx.load_from_string(quantize(export_onnx(make_model(shared_generators=shared)))).graph.node
+        encoder = 3 * 6  # layers; query, key, value, and the three denses
+        generator = 2 * 6  # BGA layers; keys and values of the memory, out, two denses; to_vision and to_text
+        assert [node.op_type for node in nodes].count("MatMulInteger") == encoder + generator
+        samplers = [node.op_type for node in nodes if node.name.startswith(SAMPLERS)]
+        assert samplers.count("MatMul") == 2 * 4
+        assert not [kind for kind in samplers if "Integer" in kind or "Quantize" in kind]
 
     def test_it_tags_as_well(self, trained_folder: Path, tmp_path: Path, never_export):
         done = CliRunner().invoke(app, ["export", str(trained_folder), str(tmp_path / "out"), "--precision", "int8"])
