@@ -6,7 +6,9 @@ ROOT = Path(__file__).parent
 ABOUT: dict[str, str] = {}
 exec((ROOT / "spacy_bga" / "about.py").read_text(encoding="utf8"), ABOUT)
 
-STARTER = ["onnx>=1.16", "onnxruntime>=1.18", "build>=1.2"]
+ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
+STARTER = [*ONNX, "build>=1.2"]
+OPENVINO = ["onnx>=1.16", "openvino>=2024.4"]
 SPLITS = ["ImageHash>=4.3"]
 FIGURES = ["matplotlib>=3.8"]
 BENCHMARK = ["psutil>=5.9", "threadpoolctl>=3.5"]
@@ -33,11 +35,13 @@ setup(
     ],
     extras_require={
         "starter": STARTER,
+        "onnx": ONNX,
+        "openvino": OPENVINO,
         "splits": SPLITS,
         "figures": FIGURES,
         "benchmark": BENCHMARK,
-        "test": [*STARTER, *SPLITS, *FIGURES, *BENCHMARK, *TEST],
-        "dev": [*STARTER, *SPLITS, *FIGURES, *BENCHMARK, *TEST, "ruff>=0.8", "mypy>=1.11"],
+        "test": [*STARTER, *OPENVINO, *SPLITS, *FIGURES, *BENCHMARK, *TEST],
+        "dev": [*STARTER, *OPENVINO, *SPLITS, *FIGURES, *BENCHMARK, *TEST, "ruff>=0.8", "mypy>=1.11"],
     },
     entry_points={
         "spacy_factories": ["bga_ner = spacy_bga.pipeline.bga_ner:make_bga_ner"],

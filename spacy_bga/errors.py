@@ -90,6 +90,22 @@ class Errors(metaclass=_Coded):
     B210 = "A document with {tokens} content tokens can't have {tags} tags: '{text}'."
     B211 = "{tag} is not the number of a tag: with {labels} labels they go from 0 to {last}."
 
+    B212 = "Unknown `{name}` = '{value}'. Set it to one of: {known}."
+    B213 = (
+        '`precision = "int8"` needs `backend = "onnx"`, but the backend is \'{backend}\'. Set that, or '
+        '`precision = "fp32"`.'
+    )
+    B214 = '`backend = "{backend}"` needs the package {package}. Install it with: pip install "spacy_bga[{backend}]"'
+    B215 = (
+        '`visual_context = "real"` needs `backend = "torch"`: the graph that \'{backend}\' runs reads no images. Set '
+        "one of them to its default."
+    )
+    B216 = "There is no `bga_ner` in this pipeline ({pipes}), so there is nothing to export."
+    B217 = (
+        'The graph saved with the component can\'t be run with `backend = "{backend}"`: {error}. Load the pipeline '
+        'with `backend = "torch"` and export it again.'
+    )
+
     # 3xx: the corpus
     B301 = (
         "`Doc._.{name}` is already taken by a getter or a method of another package, so it can't hold an image. "

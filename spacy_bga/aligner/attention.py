@@ -30,13 +30,22 @@ def attend(
         split_heads(value, heads),
         attn_mask=scores_bias,
         dropout_p=dropout,
+        scale=(int(query.shape[-1]) // heads) ** -0.5,
     )
-    return mixed.transpose(1, 2).flatten(2)
+    return join_heads(mixed)
 
 
 def split_heads(tokens: Tensor, heads: int) -> Tensor:
     """(B, len, d) -> (B, heads, len, d / heads)."""
-    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
+    # Shapes are spelt out, widths as numbers: an exported graph would else compute them again at every call.
+    batch, length, width = tokens.shape
+    return tokens.view(batch, length, heads, int(width) // heads).transpose(1, 2)
+
+
+def join_heads(tokens: Tensor) -> Tensor:
+    """(B, heads, len, d / heads) -> (B, len, d)."""
+    batch, heads, length, width = tokens.shape
+    return tokens.transpose(1, 2).reshape(batch, length, int(heads) * int(width))
 
 
 def masking_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:

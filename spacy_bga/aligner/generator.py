@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spacy_bga.aligner.attention import join_heads, split_heads
+
 
 class CrossModalGenerator(nn.Module):
     """One transformer decoder layer whose learned queries stand for the tokens to generate.
@@ -20,6 +22,7 @@ class CrossModalGenerator(nn.Module):
 
     def __init__(self, n_queries: int, width: int, *, heads: int, hidden: int, dropout: float = 0.1):
         super().__init__()
+        self.width = width
         self.heads = heads
         self.queries = nn.Parameter(torch.randn(n_queries, width) * 0.02)
         self.self_in = nn.Linear(width, 3 * width)
@@ -49,22 +52,19 @@ class CrossModalGenerator(nn.Module):
     def _attended_queries(self) -> Tensor:
         """RETURNS (Tensor): (1, q, d). Queries know no input, so that this is done once for a whole batch."""
         queries = self.queries.unsqueeze(0)
-        query, key, value = (self._split(part) for part in self.self_in(queries).chunk(3, dim=-1))
-        attended = self._join(F.scaled_dot_product_attention(query, key, value))
+        query, key, value = (self._split(part) for part in self.self_in(queries).split(self.width, dim=-1))
+        attended = join_heads(F.scaled_dot_product_attention(query, key, value))
         return self.self_norm(queries + self.dropout(self.self_out(attended)))
 
     def _attend_memory(self, queries: Tensor, memory: Tensor, kept: Tensor) -> Tensor:
         """RETURNS (Tensor): (B, n_tokens, d) what the queries (1, n_tokens, d) read from the memory."""
         query = self._split(self.cross_query(queries))
-        key, value = (self._split(part) for part in self.cross_memory(memory).chunk(2, dim=-1))
+        key, value = (self._split(part) for part in self.cross_memory(memory).split(self.width, dim=-1))
         scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
-        return self._join(masked_softmax(scores, kept[:, None, None, :]) @ value)
+        return join_heads(masked_softmax(scores, kept[:, None, None, :]) @ value)
 
     def _split(self, tokens: Tensor) -> Tensor:
-        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-
-    def _join(self, tokens: Tensor) -> Tensor:
-        return tokens.transpose(1, 2).flatten(-2)
+        return split_heads(tokens, self.heads)
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
@@ -179,16 +179,30 @@ class BGAModel(nn.Module):
         return self.head(self.dropout(merge_wordpieces([(hidden, text)])))
 
     @torch.inference_mode()
-    def tag(self, chunks: Iterable[TextBatch], images: Iterable[VisualBatch | None] = ()) -> Tensor:
+    def tag(
+        self,
+        chunks: Iterable[TextBatch],
+        images: Iterable[VisualBatch | None] = (),
+        *,
+        encode: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """Emissions of documents whose windows come in chunks, so that long and short ones need not be padded alike.
 
         chunks (Iterable[TextBatch]): At least one; together they hold every window, each names all documents.
         images (Iterable[Optional[VisualBatch]]): Those of each chunk, to attend to their real features.
+        encode (Optional[Callable]): What to run in place of the text branch, such as its exported graph: from ids
+            (W, n) and mask (W, n) to features (W, n, d). It knows no images.
         RETURNS (Tensor): (tokens, L).
         """
         device = self.head.weight.device
         moved = zip_longest((chunk.to(device) for chunk in chunks), (i and i.to(device) for i in images))
-        return self.head(merge_wordpieces((self.encode(text, images=i, real=True).hidden, text) for text, i in moved))
+
+        def features(text: TextBatch, images: VisualBatch | None) -> Tensor:
+            if encode is not None and len(text.ids):  # not every engine knows an empty batch
+                return encode(text.ids, text.mask).to(device)
+            return self.encode(text, images=images, real=True).hidden
+
+        return self.head(merge_wordpieces((features(text, i), text) for text, i in moved))
 
     def set_dropout(self, rate: float) -> None:
         """Set the rate of every dropout on the text side, the encoder's own included."""

@@ -67,9 +67,8 @@ class ContextSampler(nn.Module):
 
 def keep_first(mask: Tensor, valid: Tensor) -> Tensor:
     """RETURNS (Tensor): The mask (B, len) with [CLS] kept and padding dropped."""
-    first = torch.zeros_like(mask)
-    first[:, 0] = 1.0
-    return torch.where(first.bool(), first, mask) * valid
+    first = torch.arange(mask.shape[1], device=mask.device) == 0
+    return torch.where(first, 1.0, mask) * valid
 
 
 def ratio_loss(masks: Iterable[Tensor], valid: Tensor, target: float) -> Tensor:

@@ -15,7 +15,7 @@ from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
 
-from spacy_bga.errors import BGAError, Errors, ImageError
+from spacy_bga.errors import BGAError, Errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +41,11 @@ on_missing = "warn"
 visual_context = "generated"
 # The image root to which the paths of documents to tag are relative, for "real"; encoded images need none.
 image_root = null
+# What runs the encoder and the generators while tagging: "torch", or "onnx" (ONNX Runtime) or "openvino", each of an
+# extra of that name and faster on a CPU. Training always uses torch.
+backend = "torch"
+# "fp32", or "int8" for "onnx": faster, at some cost in accuracy.
+precision = "fp32"
 # Whether to score also how well texts find their images, among examples with images.
 score_alignment = false
 
@@ -76,6 +81,8 @@ def make_bga_ner(
     on_missing: Literal["warn", "error", "ignore"],
     visual_context: Literal["generated", "real"],
     image_root: str | None,
+    backend: Literal["torch", "onnx", "openvino"],
+    precision: Literal["fp32", "int8"],
     score_alignment: bool,
     scorer: Callable | None,
 ) -> "BGANer":
@@ -93,6 +100,8 @@ def make_bga_ner(
         on_missing=on_missing,
         visual_context=visual_context,
         image_root=Path(image_root) if image_root else None,
+        backend=backend,
+        precision=precision,
         score_alignment=score_alignment,
         scorer=scorer,
     )
@@ -117,6 +126,9 @@ class BGANer(TrainablePipe):
     visual_context (str): What the text attends to while tagging: "generated" features, or the "real" ones of those
         documents that have an image.
     image_root (Optional[Path]): The folder that the paths of images are relative to, for "real".
+    backend (str): What runs while tagging: "torch", or a graph in "onnx" (ONNX Runtime) or "openvino", on the CPU. The
+        graph is made when it is first needed, and saved with the component.
+    precision (str): "fp32", or with "onnx" also "int8".
     score_alignment (bool): Whether `score` also tells how well texts find their images.
     scorer (Optional[Callable]): The scoring method.
     """
@@ -136,6 +148,8 @@ class BGANer(TrainablePipe):
         on_missing: Literal["warn", "error", "ignore"] = "warn",
         visual_context: Literal["generated", "real"] = "generated",
         image_root: Path | None = None,
+        backend: Literal["torch", "onnx", "openvino"] = "torch",
+        precision: Literal["fp32", "int8"] = "fp32",
         score_alignment: bool = False,
         scorer: Callable | None = None,
     ):
@@ -152,6 +166,7 @@ class BGANer(TrainablePipe):
         self.image_root = image_root
         self.score_alignment = score_alignment
         self._features: Any = None
+        self.set_backend(backend, precision=precision)
         shim = self._shim
         shim.save_visual_branch = save_visual_branch
         for part, scale in (rate_scales or {}).items():
@@ -167,6 +182,12 @@ class BGANer(TrainablePipe):
         from spacy_bga.pipeline.bridge import get_shim
 
         return get_shim(self.model)
+
+    def set_backend(self, backend: str, *, precision: str = "fp32") -> None:
+        """Choose what runs while tagging; a graph made before is forgotten. See `BGANer` for both settings."""
+        if backend != "torch" and self.visual_context == "real":
+            raise BGAError(Errors.B215.format(backend=backend))
+        self._shim.set_backend(backend, precision)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -250,24 +271,9 @@ class BGANer(TrainablePipe):
         settings: dict[str, Any] = {"max_wordpieces": self.max_wordpieces, "overwrite": self.overwrite}
         features = self._image_features() if self.visual_context == "real" else None
         if features is not None:
-            settings |= {"features": features, "images": [self._own_images(doc, features) for doc in docs]}
+            images = [features.images_of(doc, attr=self.image_attr, root=self.image_root) for doc in docs]
+            settings |= {"features": features, "images": images}
         return predict_tags(self.model, docs, **settings)
-
-    def _own_images(self, doc: Doc, features: Any) -> list[str | bytes]:
-        """RETURNS (list[Union[str, bytes]]): The images of a document to tag, its paths resolved below `image_root`."""
-        from spacy_bga.corpus.images import get_images, resolve_path
-
-        images = get_images(doc, attr=self.image_attr)
-        root = self.image_root
-        try:
-            if root is not None:
-                return [str(resolve_path(i, root)) if isinstance(i, str) else i for i in images]
-        except ImageError as error:
-            features.refuse(next(i for i in images if isinstance(i, str)), error)
-            return []
-        if any(isinstance(image, str) for image in images):
-            raise BGAError(Errors.B207.format(attr=self.image_attr))
-        return images
 
     def set_annotations(self, docs: Iterable[Doc], tags: Iterable["np.ndarray"]) -> None:
         """Set `doc.ents` from predicted tags.

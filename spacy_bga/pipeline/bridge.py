@@ -189,6 +189,7 @@ def predict_tags(
         emissions = aligner.tag(
             [shim.wordpieces.batch(pieces, windows) for windows in chunks],
             [collate_images(features, images, windows) for windows in chunks] if features is not None else (),
+            encode=shim.graph.encoder(aligner) if features is None else None,
         ).cpu()
     taken = [preset_mask(doc, overwrite=overwrite) for doc in docs]
     return _decode(aligner, emissions, lengths, taken)

@@ -17,6 +17,7 @@ from thinc.util import get_torch_default_device
 from spacy_bga.aligner.config import BGAConfig
 from spacy_bga.aligner.model import BGAModel
 from spacy_bga.errors import BGAError, Errors
+from spacy_bga.pipeline.backends import Backend, InferenceGraph, Precision
 from spacy_bga.pipeline.optimizer import GROUPS, TorchOptimizer
 from spacy_bga.pipeline.wordpieces import WordpieceTokenizer
 
@@ -35,6 +36,7 @@ class BGAShim(Shim):
         self.tokenizer: WordpieceTokenizer | None = None
         self.rate_scales = dict.fromkeys(GROUPS, 1.0) | dict(rate_scales or {})
         self.save_visual_branch = save_visual_branch
+        self.graph = InferenceGraph()
 
     @property
     def aligner(self) -> BGAModel:
@@ -59,15 +61,25 @@ class BGAShim(Shim):
         self._model = aligner.to(get_torch_default_device())
         self.tokenizer = tokenizer
         self._optimizer = None
+        self.graph.drop()
+
+    def set_backend(self, backend: Backend, precision: Precision) -> None:
+        """Choose what runs in place of the aligner's text branch; see `InferenceGraph`."""
+        self.graph = InferenceGraph(backend, precision)
 
     def reset_optimizer(self) -> None:
         """Forget the optimizer's state: the parameters are other ones now."""
         self._optimizer = None
 
+    def _forget(self) -> None:
+        self._model = self.tokenizer = self._optimizer = None
+        self.graph.drop()
+
     def finish_update(self, optimizer: Optimizer) -> None:
         if self._optimizer is None:
             self._optimizer = TorchOptimizer(self.aligner, self.rate_scales)
         self._optimizer.step(optimizer)
+        self.graph.drop()
 
     def to_device(self, device_type: str, device_id: int) -> None:
         if self._model is not None:
@@ -82,13 +94,14 @@ class BGAShim(Shim):
             "config": self.aligner.saved_config(visual_branch=keep).to_json(),
             "weights": save(self.aligner.saved_state(visual_branch=keep), metadata={"format": "pt"}),
             "tokenizer": self.wordpieces.to_files(),
+            "graph": self.graph.to_bytes(),
         }
         return srsly.msgpack_dumps(message)
 
     def from_bytes(self, data: bytes) -> BGAShim:
         message: dict[str, Any] = srsly.msgpack_loads(data)
         if not message:  # saved before it had weights
-            self._model = self.tokenizer = self._optimizer = None
+            self._forget()
             return self
         config = BGAConfig.from_json(message["config"])
         try:
@@ -97,6 +110,7 @@ class BGAShim(Shim):
             raise BGAError(Errors.B108.format(path="bytes", error=error)) from error
         tokenizer = WordpieceTokenizer.from_files(message["tokenizer"], window=config.window, overlap=config.overlap)
         self.set_aligner(BGAModel.from_state(config, state), tokenizer)
+        self.graph.from_bytes(message.get("graph", {}))
         return self
 
     def to_disk(self, path: Path | str) -> None:
@@ -110,18 +124,20 @@ class BGAShim(Shim):
         folder.mkdir(exist_ok=True)
         for name, content in self.wordpieces.to_files().items():
             (folder / name).write_bytes(content)
+        self.graph.to_disk(path)
 
     def from_disk(self, path: Path | str) -> BGAShim:
         """Read what `to_disk` wrote. Raises a BGAError that names the folder if it can't be read."""
         path = Path(path)
         try:
             if not any(path.iterdir()):  # saved before it had weights
-                self._model = self.tokenizer = self._optimizer = None
+                self._forget()
             else:
                 aligner = BGAModel.from_pretrained(path)
                 window, overlap = aligner.config.window, aligner.config.overlap
                 tokenizer = WordpieceTokenizer.from_folder(path / TOKENIZER_FOLDER, window=window, overlap=overlap)
                 self.set_aligner(aligner, tokenizer)
+                self.graph.from_disk(path)
         except Exception as error:  # tokenizers raises no narrower one
             raise BGAError(Errors.B206.format(path=path, error=error)) from error
         return self

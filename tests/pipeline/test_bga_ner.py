@@ -59,8 +59,8 @@ def emissions(nlp: Language, docs: list[Doc], monkeypatch: pytest.MonkeyPatch) -
     aligner = aligner_of(nlp)
     tag = aligner.tag
 
-    def spy(chunks, images):
-        seen.append(tag(chunks, images))
+    def spy(chunks, images, **settings):
+        seen.append(tag(chunks, images, **settings))
         return seen[-1]
 
     with monkeypatch.context() as patch:

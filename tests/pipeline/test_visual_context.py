@@ -21,7 +21,7 @@ def emissions(nlp: Language, docs: list[Doc], monkeypatch: pytest.MonkeyPatch) -
     seen: list[torch.Tensor] = []
     tag = aligner_of(nlp).tag
     with monkeypatch.context() as patch:
-        patch.setattr(aligner_of(nlp), "tag", lambda *arguments: seen.append(tag(*arguments)) or seen[-1])
+        patch.setattr(aligner_of(nlp), "tag", lambda *args, **settings: seen.append(tag(*args, **settings)) or seen[-1])
         pipe_of(nlp).predict(docs)
     return seen[0]
 

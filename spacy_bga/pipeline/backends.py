@@ -1,0 +1,152 @@
+"""Engines that run the exported text branch in place of torch, and the graph that they share."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from spacy_bga.aligner.model import BGAModel
+from spacy_bga.errors import BGAError, Errors
+
+Backend = Literal["torch", "onnx", "openvino"]
+Precision = Literal["fp32", "int8"]
+Encode = Callable[[Tensor, Tensor], Tensor]  # ids (W, n) and mask (W, n) to features (W, n, d)
+
+GRAPH_FILES = {"fp32": "graph.onnx", "int8": "graph.int8.onnx"}
+_building = threading.Lock()  # torch exports one graph at a time
+
+
+class OnnxBackend:
+    """ONNX Runtime on the CPU. graph (bytes): What `export_onnx` returned. threads (int): How many it may use."""
+
+    def __init__(self, graph: bytes, *, threads: int):
+        runtime = require("onnxruntime", backend="onnx")
+        options = runtime.SessionOptions()
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        self._session = runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, ids: Tensor, mask: Tensor) -> Tensor:
+        (hidden,) = self._session.run(None, {"ids": ids.cpu().numpy(), "mask": mask.cpu().numpy()})
+        return torch.from_numpy(hidden)
+
+
+class OpenVinoBackend:
+    """OpenVINO on the CPU. graph (bytes): What `export_onnx` returned. threads (int): How many it may use."""
+
+    def __init__(self, graph: bytes, *, threads: int):
+        core = require("openvino", backend="openvino").Core()
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": "f32",  # never bf16 behind one's back, where the processor has it
+        }
+        self._lock = threading.Lock()  # a request is of one call at a time
+        self._request = core.compile_model(core.read_model(graph), "CPU", settings).create_infer_request()
+
+    def __call__(self, ids: Tensor, mask: Tensor) -> Tensor:
+        with self._lock:
+            self._request.infer({"ids": ids.cpu().numpy(), "mask": mask.cpu().numpy()}, share_inputs=True)
+            return torch.from_numpy(self._request.get_output_tensor(0).data.copy())  # the next call writes there again
+
+
+ENGINES: dict[str, Callable[..., Encode]] = {"onnx": OnnxBackend, "openvino": OpenVinoBackend}
+
+
+class InferenceGraph:
+    """The exported text branch of an aligner, made when it is first needed, and this process's engine that runs it.
+
+    backend (str): "torch", which needs no graph, "onnx" or "openvino". precision (str): "fp32" or "int8".
+    """
+
+    def __init__(self, backend: Backend = "torch", precision: Precision = "fp32"):
+        if backend not in ("torch", *ENGINES):
+            raise BGAError(Errors.B212.format(name="backend", value=backend, known=", ".join(("torch", *ENGINES))))
+        if precision not in GRAPH_FILES:
+            raise BGAError(Errors.B212.format(name="precision", value=precision, known=", ".join(GRAPH_FILES)))
+        if precision == "int8" and backend != "onnx":
+            raise BGAError(Errors.B213.format(backend=backend))
+        self.backend = backend
+        self.precision = precision
+        self.content: bytes | None = None
+        # By process: a fork inherits an engine whose threads it does not have, and must not even take it down.
+        self._engines: dict[int, Encode] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_engines": {}}
+
+    def encoder(self, aligner: BGAModel) -> Encode | None:
+        """RETURNS (Optional[Callable]): What to run in place of this aligner's text branch, or None: run that."""
+        if self.backend == "torch" or aligner.context != "generated":  # the graph knows no other context
+            return None
+        process = os.getpid()
+        with _building:
+            if process not in self._engines:
+                if self.content is None:
+                    self.content = self._export(aligner)
+                self._engines[process] = self._start(self.content)
+            return self._engines[process]
+
+    def _start(self, graph: bytes) -> Encode:
+        try:
+            # As many threads as torch, which has one in a worker process.
+            return ENGINES[self.backend](graph, threads=torch.get_num_threads())
+        except BGAError:
+            raise
+        except Exception as error:  # each engine has exceptions of its own
+            raise BGAError(Errors.B217.format(backend=self.backend, error=error)) from error
+
+    def _export(self, aligner: BGAModel) -> bytes:
+        from spacy_bga.aligner.export import export_onnx
+        from spacy_bga.pipeline.quantization import quantize
+
+        require("onnx", backend=self.backend)
+        graph = export_onnx(aligner.eval())
+        return quantize(graph) if self.precision == "int8" else graph
+
+    def drop(self) -> None:
+        """Forget the graph: the aligner is another one now."""
+        self.content = None
+        self._engines.pop(os.getpid(), None)
+
+    def to_bytes(self) -> dict[str, bytes]:
+        """RETURNS (dict[str, bytes]): The graph by the name of its file, if there is one."""
+        return {} if self.content is None else {GRAPH_FILES[self.precision]: self.content}
+
+    def from_bytes(self, files: dict[str, bytes]) -> None:
+        """Take what `to_bytes` returned; a graph of another precision than this one's is left alone."""
+        self.drop()
+        if self.backend != "torch":
+            self.content = files.get(GRAPH_FILES[self.precision])
+
+    def to_disk(self, folder: Path) -> None:
+        """Write the graph into a folder, if there is one; and in any case leave no older one there."""
+        files = self.to_bytes()
+        for name in GRAPH_FILES.values():
+            if name in files:
+                (folder / name).write_bytes(files[name])
+            else:
+                (folder / name).unlink(missing_ok=True)
+
+    def from_disk(self, folder: Path) -> None:
+        """Read what `to_disk` wrote."""
+        path = folder / GRAPH_FILES[self.precision]
+        self.from_bytes({path.name: path.read_bytes()} if self.backend != "torch" and path.is_file() else {})
+
+
+def require(package: str, *, backend: Backend) -> ModuleType:
+    """RETURNS (ModuleType): An optional package. Raises a BGAError that names the extra if it isn't installed."""
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise BGAError(Errors.B214.format(backend=backend, package=package)) from error
