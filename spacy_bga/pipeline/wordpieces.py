@@ -73,13 +73,15 @@ class WordpieceTokenizer:
         body = self.window - 2
         return [(i, w) for i, doc in enumerate(pieces) for w in plan_windows(len(doc.ids), body, self.overlap)]
 
-    def batch(self, pieces: Sequence[Pieces], windows: Sequence[tuple[int, Window]]) -> TextBatch:
+    def batch(self, pieces: Sequence[Pieces], windows: Sequence[tuple[int, Window]], *, multiple: int = 1) -> TextBatch:
         """Lay windows side by side.
 
         pieces (Sequence[Pieces]): All documents. windows (Sequence[tuple[int, Window]]): Some or all of `windows`.
+        multiple (int): What the width should be a multiple of, unless that is more than a full window.
         RETURNS (TextBatch): Padded to the longest window.
         """
         width = max((w.end - w.start for _, w in windows), default=0) + 2
+        width = max(width, min(self.window, -width % multiple + width))
         ids = np.full((len(windows), width), self.pad_id, dtype=np.int64)
         mask = np.zeros((len(windows), width), dtype=bool)
         lengths = tuple(doc.n_words for doc in pieces)
