@@ -104,11 +104,11 @@ class BGAModel(nn.Module):
         """
         if images is not None and self.visual is None:
             raise BGAError(Errors.B107)
-        encoding = self.encode(text, images=images)
+        annotated = self._annotated(text, allowed)
+        encoding = self.encode(text, images=images, tagged=bool(annotated.any()))
         terms = dict(encoding.terms)
-        crf = self._crf_loss(encoding.hidden, text, allowed)
-        if crf is not None:
-            terms["crf"] = crf
+        if annotated.any():
+            terms["crf"] = self._crf_loss(encoding.hidden, text, allowed, annotated)
         config = self.config
         weights = {
             "crf": 1.0,
@@ -121,11 +121,15 @@ class BGAModel(nn.Module):
         terms["total"] = sum((weights[name] * term for name, term in terms.items()), start)
         return terms
 
-    def encode(self, text: TextBatch, *, images: VisualBatch | None = None, real: bool = False) -> Encoding:
+    def encode(
+        self, text: TextBatch, *, images: VisualBatch | None = None, real: bool = False, tagged: bool = True
+    ) -> Encoding:
         """Run the text branch and, beside it, the visual one where there are images.
 
         text (TextBatch): The documents. images (Optional[VisualBatch]): The images of those that have one.
         real (bool): Whether these attend to the real features of their images, in place of generated ones.
+        tagged (bool): Whether the features will be tagged. Else the layers from the last BGA layer on are not run:
+            what it generates doesn't depend on them.
         RETURNS (Encoding): What came of it.
         """
         real_context = 1.0 if real else self.config.real_context * self.training
@@ -150,6 +154,8 @@ class BGAModel(nn.Module):
                 for name, term in new.items():
                     terms.setdefault(name, []).append(term)
             stages.append(Stage(sampled, visual, generated))
+            if not tagged and len(stages) == len(self.layers):
+                break
             hidden = self.text_encoder.layer(
                 index, hidden, mask, context=self._shown(layer.to_text(shown)), context_bias=layer.context_bias
             )
@@ -212,12 +218,14 @@ class BGAModel(nn.Module):
                 if isinstance(part, nn.Dropout):
                     part.p = rate
 
-    def _crf_loss(self, hidden: Tensor, text: TextBatch, allowed: Tensor) -> Tensor | None:
-        """RETURNS (Optional[Tensor]): Negative log likelihood, the mean over annotated documents."""
+    def _annotated(self, text: TextBatch, allowed: Tensor) -> Tensor:
+        """RETURNS (Tensor): (B,) bool, the documents with a token that may not have every tag."""
+        _, mask = pad_documents(allowed.new_zeros(text.n_tokens), text.lengths)
+        return (~allowed & mask.unsqueeze(-1)).flatten(1).any(1)
+
+    def _crf_loss(self, hidden: Tensor, text: TextBatch, allowed: Tensor, annotated: Tensor) -> Tensor:
+        """RETURNS (Tensor): Negative log likelihood, the mean over the annotated documents (B,)."""
         emissions, mask = pad_documents(self.emissions(hidden, text), text.lengths)
-        annotated = (~allowed & mask.unsqueeze(-1)).flatten(1).any(1)
-        if not annotated.any():
-            return None
         return self.crf(emissions[annotated], allowed[annotated], mask[annotated]).mean()
 
     def _shown(self, generated: Tensor) -> Tensor:

@@ -105,9 +105,8 @@ def _batches(
         windows = shim.wordpieces.windows(pieces)
         visual = collate_images(features, [images[i] for i in chosen], windows)
         if visual is not None:
-            encoding = aligner.encode(
-                shim.wordpieces.batch(pieces, windows).to(shim.device), images=visual.to(shim.device)
-            )
+            text = shim.wordpieces.batch(pieces, windows).to(shim.device)
+            encoding = aligner.encode(text, images=visual.to(shim.device), tagged=False)
             yield _arrays(encoding, np.array([chosen[windows[row][0]] for row in visual.rows]), visual.rows)
 
 
@@ -143,7 +142,7 @@ def imagine(model: Model, docs: Sequence[Doc]) -> np.ndarray:
     found = np.zeros((len(docs), config.n_bga_layers, width), dtype=np.float32)
     for start in range(0, len(windows), BATCH):
         part = windows[start : start + BATCH]
-        stages = aligner.encode(shim.wordpieces.batch(pieces, part).to(shim.device)).stages
+        stages = aligner.encode(shim.wordpieces.batch(pieces, part).to(shim.device), tagged=False).stages
         directions = [summarize(s.generated, torch.ones_like(s.generated[..., 0], dtype=torch.bool)) for s in stages]
         found[[place for place, _ in part]] = torch.stack(directions, dim=1).float().cpu().numpy()
     return found
@@ -193,7 +192,7 @@ def _point(
         kept[row, 1 : 1 + window.end - window.start] = torch.from_numpy(
             inside[place][window.start : window.end]
         ).float()
-    encoding = aligner.encode(text.to(shim.device), images=visual.to(shim.device))
+    encoding = aligner.encode(text.to(shim.device), images=visual.to(shim.device), tagged=False)
     places = np.array(list(chosen))[visual.rows.numpy()]
     return places, *_pointers(aligner, encoding, kept.to(shim.device)[visual.rows], visual.rows)
 

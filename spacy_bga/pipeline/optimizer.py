@@ -27,14 +27,17 @@ class TorchOptimizer:
     spares biases and norms, and a parameter without a gradient stays as it is.
 
     aligner (nn.Module): Whose parameters. scales (Mapping[str, float]): What spaCy's learning rate is multiplied
-        by, for "encoder", "generator" and "head".
+        by, for "encoder", "generator" and "head". A part whose rate is 0 is frozen: it gets no gradient any more.
     """
 
     def __init__(self, aligner: nn.Module, scales: Mapping[str, float]):
         groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
         for name, parameter in aligner.named_parameters():
+            group = parameter_group(name)
+            if not scales[group]:
+                parameter.requires_grad_(False).grad = None
             if parameter.requires_grad:
-                groups.setdefault((parameter_group(name), parameter.ndim > 1), []).append(parameter)
+                groups.setdefault((group, parameter.ndim > 1), []).append(parameter)
         self._groups = [
             {"params": parameters, "scale": scales[group], "decays": decays}
             for (group, decays), parameters in groups.items()

@@ -458,6 +458,21 @@ def test_stages_are_what_each_layer_made() -> None:
             assert torch.equal(alone.generated, stage.generated)
 
 
+def test_what_is_not_tagged_needs_no_last_layers() -> None:
+    model, text = make_model(), make_text()
+    images = make_images(model)
+    with torch.no_grad():
+        whole = model.encode(text, images=images)
+        calls: list[int] = []
+        run = model.text_encoder.layer
+        model.text_encoder.layer = lambda index, *args, **kwargs: calls.append(index) or run(index, *args, **kwargs)  # type: ignore
+        short = model.encode(text, images=images, tagged=False)
+    assert calls == list(range(max(model.config.text_layers)))
+    assert all(torch.equal(short.terms[name], term) for name, term in whole.terms.items())
+    for one, other in zip(short.stages, whole.stages, strict=True):
+        assert torch.equal(one.generated, other.generated)
+
+
 # Tagging
 
 

@@ -159,3 +159,14 @@ def test_no_gradient_no_move():
     assert moved.pop("head.weight").all()
     assert not any(move.any() for move in moved.values())
     assert not any(move.any() for move in moves(parts, optimizer, settings, gradient=None).values())
+
+
+def test_a_part_without_a_rate_is_frozen():
+    parts = Parts()
+    parts.set_gradients(1.0)  # of a first update, before there is an optimizer
+    moved = moves(parts, TorchOptimizer(parts, SCALES | {"encoder": 0.0}), Adam(0.1, L2=0.5), gradient=None)
+    assert not moved["text_encoder.weight"].any()
+    assert moved["head.weight"].all()
+    assert parts.text_encoder.weight.grad is None
+    assert not parts.text_encoder.weight.requires_grad
+    assert parts.head.weight.requires_grad
