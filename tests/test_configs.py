@@ -83,7 +83,7 @@ def test_it_trains(name, corpus, text_encoder_folder, vision_encoder_folder, cli
     (tmp_path / "out").mkdir()
     train(nlp, tmp_path / "out")
     changed = {key for key, tensor in aligner.state_dict().items() if not torch.equal(tensor, before[key])}
-    assert any(key.startswith("text_encoder.") for key in changed)
+    assert any(key.startswith("text_encoder.") for key in changed) == (name != "align")  # which leaves it as it was
     assert any(key.startswith("visual.encoder.") for key in changed) == (name == "paper")
     assert any(key.startswith("generators.") for key in changed) == (name != "text_only")
     if name == "align":  # what it learns is where the others begin, be it with other labels
