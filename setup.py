@@ -12,7 +12,7 @@ OPENVINO = ["onnx>=1.16", "openvino>=2024.4"]
 SPLITS = ["ImageHash>=4.3"]
 FIGURES = ["matplotlib>=3.8"]
 BENCHMARK = ["psutil>=5.9", "threadpoolctl>=3.5"]
-TEST = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "pytorch-crf>=0.7.2"]
+TEST = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "hypothesis>=6.100", "pytorch-crf>=0.7.2"]
 
 setup(
     name=ABOUT["__title__"],
