@@ -23,6 +23,8 @@ def build_own(folder: Path, encoder: Path, texts: Sequence[Text], *, steps: int,
     import spacy
     from spacy.util import fix_random_seed
 
+    from spacy_bga.pipeline.bridge import get_shim
+
     fix_random_seed(0)
     model: dict[str, Any] = {
         "@architectures": "spacy_bga.BGAModel.v1",
@@ -32,7 +34,9 @@ def build_own(folder: Path, encoder: Path, texts: Sequence[Text], *, steps: int,
     model |= {"vision_encoder": None, "bga_layers": 0} if vision is None else {"vision_encoder": str(vision)}
     model |= {} if vision is None else BGA_SETTINGS
     nlp = spacy.blank("en")
-    nlp.add_pipe("bga_ner", config={"model": model, "rate_scales": {"encoder": 0.0, "head": 10.0}})
+    component: Any = nlp.add_pipe("bga_ner", config={"model": model})
+    # Only here: a pipeline saved with that setting would go on learning with a frozen encoder where training is timed.
+    get_shim(component.model).rate_scales["encoder"] = 0.0
     examples = make_examples(nlp, texts)
     nlp.initialize(lambda: examples)
     learn(nlp, examples, steps)

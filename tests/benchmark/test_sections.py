@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import spacy
+import torch
 
 from spacy_bga.benchmark import accuracy, latency, memory, scaling, start_up, throughput, training
 from spacy_bga.benchmark.huggingface import HuggingFaceTagger
-from spacy_bga.benchmark.setting import Setting
+from spacy_bga.benchmark.peers import learn, make_examples
+from spacy_bga.benchmark.setting import TEXT_ONLY, Setting
 from spacy_bga.benchmark.texts import read_texts
 from spacy_bga.errors import BGAError
 
@@ -131,3 +135,13 @@ def test_the_plain_loop_tags_each_word(setting: Setting):
     assert [len(tags) for tags in found[:3]] == [7, 3, 5]
     assert tagger.tag_batch(tagger.prepare(texts[:3])) == found[:3]  # padding changes nothing
     assert len(tagger.tag("love paris!")[0]) == 3
+
+
+def test_what_is_built_learns_with_all_its_parts(setting: Setting, texts_file: Path):
+    """Building leaves the encoder as it was; the training that is timed must not."""
+    folder = next(contender.folder for contender in setting.contenders if contender.name == TEXT_ONLY)
+    nlp = spacy.load(folder)
+    encoder = nlp.get_pipe("bga_ner").model.shims[0].aligner.text_encoder
+    before = [parameter.detach().clone() for parameter in encoder.parameters()]
+    learn(nlp, make_examples(nlp, read_texts(texts_file)), 2)
+    assert any(not torch.equal(a, b) for a, b in zip(before, encoder.parameters(), strict=True))
