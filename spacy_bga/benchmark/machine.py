@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ def describe(*, threads: dict[str, Any], quick: bool, command: str) -> dict[str,
     """
     return {
         "machine": _machine(),
-        "versions": versions() | {name: found for name in OPTIONAL if (found := _version(name))},
+        "versions": versions(OPTIONAL),
         "threads": threads,
         "commit": commit(),
         "quick": quick,
@@ -60,10 +59,3 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

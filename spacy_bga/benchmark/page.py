@@ -194,7 +194,7 @@ def _provenance(found: Mapping[str, Any]) -> str:
     lines = [
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']}; load "
         f"average before: {machine['load_average_before']}. Threads: torch {threads['torch']} ({pools}). "
-        + ", ".join(f"{name} {version}" for name, version in versions.items())
+        + ", ".join(f"{name} {version}" for name, version in versions.items() if version)
         + f". Commit {found['commit']}. Encoder `{found['encoder']}`, texts `{found['texts']}`, "
         f"{found['scale']['repeats']} rounds."
     ]

@@ -110,12 +110,16 @@ def commit(*, ignored: Sequence[str | Path] = ("docs",)) -> str | None:
     return f"{head}-dirty" if changes or changes is None else head
 
 
-def versions() -> dict[str, str | None]:
-    """RETURNS (dict[str, str | None]): The versions of Python and of the packages that a result depends on."""
+def versions(more: Sequence[str] = ()) -> dict[str, str | None]:
+    """The versions of what a result depends on.
+
+    more (Sequence[str]): Packages beside those that every result depends on.
+    RETURNS (dict[str, str | None]): The versions of Python and of the packages; None for one that isn't installed.
+    """
     from importlib import metadata
 
     found: dict[str, str | None] = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *more):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
