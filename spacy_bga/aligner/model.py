@@ -105,9 +105,10 @@ class BGAModel(nn.Module):
         if images is not None and self.visual is None:
             raise BGAError(Errors.B107)
         annotated = self._annotated(text, allowed)
-        encoding = self.encode(text, images=images, tagged=bool(annotated.any()))
+        tagged = bool(annotated.any())
+        encoding = self.encode(text, images=images, tagged=tagged)
         terms = dict(encoding.terms)
-        if annotated.any():
+        if tagged:
             terms["crf"] = self._crf_loss(encoding.hidden, text, allowed, annotated)
         config = self.config
         weights = {
