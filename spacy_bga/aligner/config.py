@@ -32,8 +32,9 @@ class BGAConfig:
     shared_generators (bool): One pair of generators for all BGA layers, or one pair per layer.
     projections (bool): Whether each BGA layer maps what is generated to the visual features' space, and visual features
         to the text's, by affine layers of its own (ours). Without, that happens only where the widths differ.
-    standardize (bool): Whether visual features are standardised by their layer, position and channel, so that a
-        feature says how an image differs from the mean one (ours).
+    standardize (bool): Whether visual features are centred by their layer and position and scaled by their
+        layer and channel, so that a feature says how an image differs from the mean one (ours).
+    whiten (bool): Whether standardised features are decorrelated, too (ours). Nothing without `standardize`.
     generator_heads (Optional[int]): Attention heads of a generator; None: as the text encoder has.
     generator_width (Optional[int]): Width of a generator's feed-forward layer; None: as the text encoder has.
     sample (bool): Whether context samplers choose what is generated from; without, everything is kept.
@@ -72,6 +73,7 @@ class BGAConfig:
     shared_generators: bool = True
     projections: bool = True
     standardize: bool = True
+    whiten: bool = True
     generator_heads: int | None = None
     generator_width: int | None = None
     sample: bool = True

@@ -40,13 +40,22 @@ def distance(generated: Tensor, target: Tensor, weights: Tensor, *, kind: str, t
 
 
 def summarize(tokens: Tensor, valid: Tensor) -> Tensor:
-    """What stands for a set of tokens in a comparison: the direction of their mean.
+    """What stands for a set of visual tokens in a comparison: the directions of [CLS] and of the mean of the others.
 
-    tokens (Tensor): (B, m, d). valid (Tensor): (B, m), which of them are there.
-    RETURNS (Tensor): (B, d) of length 1.
+    So neither outweighs the other, however many patches there are: by cosine similarity, it is the mean of both.
+
+    tokens (Tensor): (B, m, d), [CLS] first. valid (Tensor): (B, m), which of them are there.
+    RETURNS (Tensor): (B, 2d) of length 1, side by side; zeros for what is not there.
     """
     weights = valid.to(tokens.dtype).unsqueeze(-1)
-    return F.normalize((tokens * weights).sum(1) / weights.sum(1).clamp(min=1), dim=-1)
+    parts = (direction(tokens[:, :1], weights[:, :1]), direction(tokens[:, 1:], weights[:, 1:]))
+    return F.normalize(torch.cat(parts, dim=-1), dim=-1)
+
+
+def direction(tokens: Tensor, weights: Tensor) -> Tensor:
+    """RETURNS (Tensor): (B, d) of length 1, the direction of the sum of tokens (B, m, d), each with a weight (B, m, 1);
+    zeros for the sum of nothing."""
+    return F.normalize((tokens * weights).sum(1), dim=-1)
 
 
 def contrast(generated: Tensor, real: Tensor, valid: Tensor, *, temperature: float) -> Tensor:

@@ -212,12 +212,15 @@ class BGAModel(nn.Module):
         return self.head(merge_wordpieces((features(text, i), text) for text, i in moved))
 
     def set_dropout(self, rate: float) -> None:
-        """Set the rate of every dropout on the text side, the encoder's own included."""
+        """Set the rate of every dropout on the text side, the encoder's own included. What is frozen gets none: it
+        can't learn to do without what is dropped."""
         visual = self.visual.generators if self.visual is not None else ()
         for module in [self.text_encoder, self.generators, self.dropout, *visual]:
+            parameters = list(module.parameters())
+            learns = not parameters or any(parameter.requires_grad for parameter in parameters)
             for part in module.modules():
                 if isinstance(part, nn.Dropout):
-                    part.p = rate
+                    part.p = rate if learns else 0.0
 
     def _annotated(self, text: TextBatch, allowed: Tensor) -> Tensor:
         """RETURNS (Tensor): (B,) bool, the documents with a token that may not have every tag."""

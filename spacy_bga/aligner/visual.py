@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from spacy_bga.aligner.config import BGAConfig
 from spacy_bga.aligner.generator import CrossModalGenerator
 from spacy_bga.aligner.sampler import ContextSampler
+from spacy_bga.aligner.standardizer import Standardizer
 from spacy_bga.aligner.vision_encoder import VisionEncoder
-
-LEAST_STD = 1e-3  # below it a channel is constant, and its noise not worth blowing up
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,6 @@ class VisualBranch(nn.Module):
 
     def __init__(self, config: BGAConfig, encoder: VisionEncoder, *, text_width: int, heads: int, hidden: int):
         super().__init__()
-        self.mean: Tensor
-        self.std: Tensor
         self.config = config
         self.encoder = encoder
         self.encoder.requires_grad_(config.train_vision)
@@ -65,10 +62,12 @@ class VisualBranch(nn.Module):
         self.grid_shape = (rows, columns)
         self.n_image_tokens, self.n_crop_tokens = count_tokens(config, rows * columns)
         n_layers = config.n_bga_layers
+        self.standardizer: Standardizer | None = None
         if config.standardize:
-            shape = (n_layers, self.n_tokens, encoder.width)
-            self.register_buffer("mean", torch.zeros(shape))
-            self.register_buffer("std", torch.ones(shape))
+            firsts = [0, *range(self.n_image_tokens, self.n_tokens, self.n_crop_tokens)]
+            self.standardizer = Standardizer(
+                firsts, n_layers=n_layers, n_tokens=self.n_tokens, width=encoder.width, whiten=config.whiten
+            )
         self.samplers = nn.ModuleList(
             ContextSampler(encoder.width, config.sampler_width, keep_ratio=keep, temperature=config.gumbel_temperature)
             for keep in (config.keep_visual if config.sample else ())
@@ -96,36 +95,14 @@ class VisualBranch(nn.Module):
         generator = self.generators[0 if self.config.shared_generators else layer]
         return generator(visual, kept, n_tokens=n_tokens)
 
-    @torch.no_grad()
     def fit(self, batches: Iterable[VisualBatch]) -> None:
-        """Learn the mean and the standard deviation of the features of each layer, position and channel.
-
-        batches (Iterable[VisualBatch]): The images to learn from, as features. A position that none of them has, as an
-            absent crop's, stays as it is.
-        """
-        if not self.config.standardize:
-            return
-        count: Tensor = torch.zeros(self.n_tokens, 1, dtype=torch.float64)
-        total, squares = (torch.zeros(self.mean.shape, dtype=torch.float64) for _ in range(2))
-        for batch in batches:
-            assert batch.features is not None
-            assert batch.valid is not None
-            weights = batch.valid.double().unsqueeze(-1)
-            features = batch.features.double() * weights
-            count += weights.sum(0)
-            total += features.sum(1)
-            squares += features.square().sum(1)
-        mean = total / count.clamp(min=1)
-        std = (squares / count.clamp(min=1) - mean.square()).clamp(min=0).sqrt()
-        seen = count > 1
-        self.mean.copy_(torch.where(seen, mean, 0.0))
-        self.std.copy_(torch.where(seen, std, 1.0).clamp(min=LEAST_STD))
+        """Learn what standardises features, as `Standardizer.fit` does; without standardisation nothing is read."""
+        if self.standardizer is not None:
+            self.standardizer.fit(batches)
 
     def standardized(self, layer: int, tokens: Tensor, valid: Tensor) -> Tensor:
         """RETURNS (Tensor): (I, m, d_v) visual tokens as every other part sees them; zeros where there are none."""
-        if not self.config.standardize:
-            return tokens
-        return (tokens - self.mean[layer]) / self.std[layer] * valid.unsqueeze(-1)
+        return tokens if self.standardizer is None else self.standardizer(layer, tokens, valid)
 
     @torch.no_grad()
     def frozen_features(self, pixels: Tensor, *, crop: bool = False) -> Tensor:

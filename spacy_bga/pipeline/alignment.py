@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from spacy.tokens import Doc, Span
 from thinc.api import Model
 
-from spacy_bga.aligner.losses import summarize
+from spacy_bga.aligner.losses import direction, summarize
 from spacy_bga.aligner.model import BGAModel, Encoding
 from spacy_bga.aligner.windows import Window
 from spacy_bga.errors import BGAError, Errors
@@ -61,7 +61,7 @@ class Pointers:
     """What spans of texts generate by themselves, beside the patches of their texts' images.
 
     places (np.ndarray): (P,), which of the given spans each is: one with wordpieces and an image that can be used.
-    directions (np.ndarray): (P, N, d_v), the `summarize`d features that it generates at each of N BGA layers.
+    directions (np.ndarray): (P, N, d_v), the direction of the mean patch that it generates at each of N BGA layers.
     patches (np.ndarray): (P, N, rows, columns, d_v), the real ones, standardised if the aligner standardises them.
     """
 
@@ -130,7 +130,7 @@ def imagine(model: Model, docs: Sequence[Doc]) -> np.ndarray:
     """What texts generate, without an image.
 
     docs (Sequence[Doc]): The texts.
-    RETURNS (np.ndarray): (D, N, d_v), the `summarize`d visual features at each of N BGA layers; zeros for a text
+    RETURNS (np.ndarray): (D, N, 2 d_v), the `summarize`d visual features at each of N BGA layers; zeros for a text
         without words. Of a long text, its first window.
     """
     shim = get_shim(model)
@@ -139,7 +139,7 @@ def imagine(model: Model, docs: Sequence[Doc]) -> np.ndarray:
     windows = [(place, window) for place, window in shim.wordpieces.windows(pieces) if window.start == 0]
     config = aligner.config
     width = config.vision["hidden_size"] if config.vision is not None else aligner.text_encoder.width
-    found = np.zeros((len(docs), config.n_bga_layers, width), dtype=np.float32)
+    found = np.zeros((len(docs), config.n_bga_layers, 2 * width), dtype=np.float32)
     for start in range(0, len(windows), BATCH):
         part = windows[start : start + BATCH]
         stages = aligner.encode(shim.wordpieces.batch(pieces, part).to(shim.device), tagged=False).stages
@@ -204,9 +204,9 @@ def _pointers(aligner: BGAModel, encoding: Encoding, kept: torch.Tensor, rows: t
     for number, stage in enumerate(encoding.stages):
         assert stage.visual is not None
         generated = aligner.generate(number, stage.text.tokens[rows], kept)
-        directions.append(summarize(generated, stage.visual.valid))
-        tokens = stage.visual.tokens[:, 1 : aligner.visual.n_image_tokens]  # without [CLS], and without crops
-        patches.append(tokens.unflatten(1, grid_of(aligner)))
+        of_image = slice(1, aligner.visual.n_image_tokens)  # without [CLS], and without crops
+        directions.append(direction(generated[:, of_image], stage.visual.valid[:, of_image].unsqueeze(-1)))
+        patches.append(stage.visual.tokens[:, of_image].unflatten(1, grid_of(aligner)))
     stacked = (torch.stack(part, dim=1).float().cpu().numpy() for part in (directions, patches))
     return tuple(stacked)
 

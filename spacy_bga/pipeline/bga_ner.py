@@ -335,7 +335,7 @@ class BGANer(TrainablePipe):
         batch = collate(self.model, examples, images, features)
         if batch is None:
             return losses
-        self._shim.aligner.set_dropout(drop)
+        self._shim.prepare_update(drop)
         terms, backprop = self.model.begin_update(batch)
         backprop(1.0)
         if sgd not in (None, False):

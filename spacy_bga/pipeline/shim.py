@@ -75,10 +75,21 @@ class BGAShim(Shim):
         self._model = self.tokenizer = self._optimizer = None
         self.graph.drop()
 
-    def finish_update(self, optimizer: Optimizer) -> None:
+    def prepare_update(self, dropout: float) -> None:
+        """Freeze what has no learning rate, and set the dropout of the rest.
+
+        dropout (float): Its rate.
+        """
+        self._get_optimizer()
+        self.aligner.set_dropout(dropout)
+
+    def _get_optimizer(self) -> TorchOptimizer:
         if self._optimizer is None:
             self._optimizer = TorchOptimizer(self.aligner, self.rate_scales)
-        self._optimizer.step(optimizer)
+        return self._optimizer
+
+    def finish_update(self, optimizer: Optimizer) -> None:
+        self._get_optimizer().step(optimizer)
         self.graph.drop()
 
     def to_device(self, device_type: str, device_id: int) -> None:

@@ -28,6 +28,7 @@ from tests.aligner.tiny import (
     make_images,
     make_model,
     make_text,
+    standardized_by_hand,
 )
 
 
@@ -423,7 +424,7 @@ def test_real_context_at_tagging(structure: str) -> None:
             expected, features = stage.generated.clone(), images.features[number]
             if model.config.standardize:
                 assert model.visual is not None
-                features = (features - model.visual.mean[number]) / model.visual.std[number]
+                features = standardized_by_hand(model.visual, number, features)
             expected[0], expected[2, :5] = features[1], features[0, :5]  # document 2 has no crop
             torch.testing.assert_close(context, layer.to_text(expected))  # type: ignore[operator]
     alike = [torch.allclose(one, two, atol=1e-6) for one, two in zip(encoding.hidden, generated, strict=True)]
@@ -554,7 +555,7 @@ def test_families(text_encoder: str, vision: str, train_vision: bool, projection
     for name in ("layers.0.sampler.output.2.bias", "visual.samplers.1.local_mlp.0.weight", "generators.0.queries"):
         assert has_gradient(gradients(model)[name]), name
     assert ("layers.1.to_vision.weight" in model.state_dict()) == (projections or vision != "same width")
-    assert ("visual.mean" in model.state_dict()) == (not train_vision)
+    assert ("visual.standardizer.mean" in model.state_dict()) == (not train_vision)
     assert model.eval().tag([text]).shape == (text.n_tokens, 5)
 
 
@@ -635,6 +636,15 @@ def test_set_dropout_reaches_the_text_side() -> None:
     assert rates["visual.generators.0.dropout"] == 0.5
 
 
+def test_what_is_frozen_has_no_dropout() -> None:
+    model = make_model(train=True)
+    model.text_encoder.requires_grad_(False)
+    model.set_dropout(0.5)
+    rates = {name: m.p for name, m in model.named_modules() if isinstance(m, torch.nn.Dropout)}
+    assert {rate for name, rate in rates.items() if name.startswith("text_encoder.")} == {0.0}
+    assert rates["dropout"] == rates["generators.0.dropout"] == rates["visual.generators.0.dropout"] == 0.5
+
+
 # Chance
 
 
@@ -693,7 +703,7 @@ def test_what_standardises_is_saved_with_the_visual_branch(tmp_path: Path) -> No
     branch, images = model.visual, make_images(model, (0, 1, 2))
     assert branch is not None
     branch.fit([images])
-    names = {"visual.mean", "visual.std"}
+    names = {f"visual.standardizer.{name}" for name in ("mean", "std", "whitening")}
     for slim in (False, True):
         model.save_pretrained(tmp_path, visual_branch=not slim)
         saved = load_file(tmp_path / "model.safetensors")
@@ -702,9 +712,9 @@ def test_what_standardises_is_saved_with_the_visual_branch(tmp_path: Path) -> No
         assert names & set(loaded.state_dict()) == (set() if slim else names)
         assert loaded.config.standardize
         if loaded.visual is not None:
-            assert torch.equal(loaded.visual.mean, branch.mean)
-            assert torch.equal(loaded.visual.std, branch.std)
-            assert branch.mean.abs().sum() > 0
+            fitted, again = (part.standardizer.state_dict() for part in (branch, loaded.visual))  # type: ignore[union-attr]
+            assert all(torch.equal(again[name], tensor) for name, tensor in fitted.items())
+            assert fitted["mean"].abs().sum() > 0
 
 
 def test_buffers_that_are_not_saved_are_rebuilt(tmp_path: Path) -> None:

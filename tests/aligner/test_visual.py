@@ -165,7 +165,7 @@ def test_absent_crops_change_nothing() -> None:
     with_room, without = make_model(max_crops=2, crop_grid=1), make_model()
     assert with_room.visual is not None
     state, wider = without.state_dict(), with_room.state_dict()
-    for name in ("generators.0.queries", "visual.mean", "visual.std"):
+    for name in ("generators.0.queries", "visual.standardizer.mean"):
         wider[name][..., :5, :] = state.pop(name)
         state[name] = wider[name]
     with_room.load_state_dict(state)
@@ -217,130 +217,6 @@ def test_generators_of_text(shared: bool, number: int) -> None:
         made = [branch.generate_text(layer, torch.ones(1, 5, 16), kept, n_tokens=3) for layer in range(2)]
     assert torch.equal(*made) == shared
     assert branch.generators[0].queries.shape == (16, 16)  # one query per position of a window
-
-
-# Standardised features
-
-
-def draw_batches(branch: VisualBranch, *sizes: int, seed: int = 0) -> list[VisualBatch]:
-    """Features far from standard, of images of which about half have a first crop, and none a second one."""
-    random = np.random.default_rng(seed)
-    n_layers, n_tokens, width = branch.mean.shape
-    shift, scale = random.normal(0, 5, (n_layers, 1, n_tokens, width)), random.uniform(0.1, 9, (1, 1, n_tokens, width))
-    batches = []
-    for size in sizes:
-        features = random.normal(shift, scale, (n_layers, size, n_tokens, width)).astype(np.float32)
-        valid = np.ones((size, n_tokens), dtype=bool)
-        valid[:, branch.n_image_tokens :] = False
-        crop = slice(branch.n_image_tokens, branch.n_image_tokens + branch.n_crop_tokens)
-        valid[:, crop] = random.random((size, 1)) < 0.5
-        features *= valid[None, :, :, None]
-        batches.append(VisualBatch(torch.arange(size), torch.from_numpy(features), torch.from_numpy(valid)))
-    return batches
-
-
-def joined(batches: list[VisualBatch]) -> tuple[np.ndarray, np.ndarray]:
-    """RETURNS (tuple[np.ndarray, np.ndarray]): (N, I, m, d_v) features of all images, and which of them are there."""
-    features = [batch.features.numpy() for batch in batches if batch.features is not None]
-    return np.concatenate(features, 1), np.concatenate([b.valid.numpy() for b in batches if b.valid is not None])
-
-
-@pytest.fixture
-def branch() -> VisualBranch:
-    """With room for two crops of two tokens each, beside an image of five."""
-    return branch_of(max_crops=2, crop_grid=1)
-
-
-@pytest.mark.parametrize("sizes", [(12,), (5, 1, 6), (1,) * 12])
-def test_fit_equals_numpy(branch: VisualBranch, sizes: tuple[int, ...]) -> None:
-    """Position by position, from those images that have it; however they come."""
-    batches = draw_batches(branch, *sizes)
-    branch.fit(iter(batches))
-    features, valid = joined(batches)
-    assert 1 < valid[:, 5].sum() < len(valid)
-    for position in range(9):
-        there = features[:, valid[:, position], position].astype(np.float64)
-        if there.size:
-            np.testing.assert_allclose(branch.mean[:, position], there.mean(1), rtol=1e-5, atol=1e-5)
-            np.testing.assert_allclose(branch.std[:, position], there.std(1), rtol=1e-5, atol=1e-5)
-        else:
-            assert (branch.mean[:, position] == 0).all()
-            assert (branch.std[:, position] == 1).all()
-
-
-def test_what_was_fitted_has_mean_zero_and_deviation_one(branch: VisualBranch) -> None:
-    batches = draw_batches(branch, 9, 7)
-    branch.fit(batches)
-    entered: list[np.ndarray] = []
-    for batch in batches:
-        states = VisualStates(branch, batch)
-        tokens = torch.stack([states.enter(layer)[0] for layer in range(2)])
-        assert batch.valid is not None
-        assert (tokens[:, ~batch.valid] == 0).all()
-        entered.append(tokens.numpy())
-    standardised, valid = np.concatenate(entered, 1), joined(batches)[1]
-    for position in range(7):  # of the second crop there is none
-        there = standardised[:, valid[:, position], position]
-        np.testing.assert_allclose(there.mean(1), 0, atol=1e-5)
-        np.testing.assert_allclose(there.std(1), 1, atol=1e-4)
-
-
-def test_fit_again_forgets(branch: VisualBranch) -> None:
-    branch.fit(draw_batches(branch, 6, seed=1))
-    branch.fit(draw_batches(branch, 6))
-    expected = branch_of(max_crops=2, crop_grid=1)
-    expected.fit(draw_batches(branch, 6))
-    assert torch.equal(branch.mean, expected.mean)
-    assert torch.equal(branch.std, expected.std)
-
-
-def test_a_constant_channel_becomes_zero(branch: VisualBranch) -> None:
-    """And a little noise of it stays small."""
-    batches = draw_batches(branch, 8)
-    for batch in batches:
-        assert batch.features is not None
-        batch.features[:, :, :5, 3] = 20.0
-    branch.fit(batches)
-    tokens, valid = VisualStates(branch, batches[0]).enter(0)
-    assert tokens.isfinite().all()
-    assert tokens[:, :5, 3].abs().max() < 0.01
-    assert tokens[:, :5, 2].abs().max() > 1
-    assert batches[0].features is not None
-    noisy = batches[0].features[0] + 1e-4
-    assert branch.standardized(0, noisy, valid)[:, :5, 3].abs().max() < 0.2
-
-
-@pytest.mark.parametrize("sizes", [(), (1,)])
-def test_features_of_too_few_images_stay_as_they_are(branch: VisualBranch, sizes: tuple[int, ...]) -> None:
-    """A single image says nothing about how images differ."""
-    branch.fit(draw_batches(branch, *sizes))
-    assert (branch.mean == 0).all()
-    assert (branch.std == 1).all()
-    (batch,) = draw_batches(branch, 1)
-    assert batch.features is not None
-    assert torch.equal(VisualStates(branch, batch).enter(1)[0], batch.features[1])
-
-
-def test_without_standardising_nothing_is_fitted() -> None:
-    branch = branch_of(standardize=False)
-    assert not {"mean", "std"} & set(dict(branch.named_buffers()))
-
-    def unread() -> Iterator[VisualBatch]:
-        raise AssertionError("read")
-        yield
-
-    branch.fit(unread())
-    images = make_images(make_model(standardize=False))
-    assert images.features is not None
-    assert torch.equal(VisualStates(branch, images).enter(0)[0], images.features[0])
-
-
-def test_what_standardises_learns_nothing_from_the_loss() -> None:
-    model = make_model(train=True)
-    assert model.visual is not None
-    assert not model.visual.mean.requires_grad
-    assert not {"visual.mean", "visual.std"} & {name for name, _ in model.named_parameters()}
-    assert model.visual.mean.shape == model.visual.std.shape == (2, 5, 12)
 
 
 def test_batch_moves() -> None:

@@ -20,7 +20,7 @@ from transformers import (
 from spacy_bga.aligner.config import BGAConfig
 from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.sampler import ContextSampler
-from spacy_bga.aligner.visual import VisualBatch
+from spacy_bga.aligner.visual import VisualBatch, VisualBranch
 from spacy_bga.aligner.windows import TextBatch
 
 LABELS = ("PER", "LOC")
@@ -94,11 +94,24 @@ def make_model(*, seed: int = 0, train: bool = False, **settings: Any) -> BGAMod
         with torch.no_grad():
             for scores in (model.crf.transitions, model.crf.start, model.crf.end):
                 scores.normal_()
-            if model.visual is not None and model.config.standardize:
-                model.visual.mean.normal_()
-                model.visual.std.uniform_(0.5, 2.0)
+            if model.visual is not None and (standardizer := model.visual.standardizer) is not None:
+                standardizer.mean.normal_()
+                standardizer.std.uniform_(0.5, 2.0)
+                if standardizer.whitening is not None:
+                    standardizer.whitening.add_(0.1 * torch.randn_like(standardizer.whitening))
         balance_samplers(model.eval())
     return model.train(train)
+
+
+def standardized_by_hand(branch: VisualBranch, layer: int, features: Tensor) -> Tensor:
+    """RETURNS (Tensor): (I, m, d_v) features, standardised position by position."""
+    standardizer, rows = branch.standardizer, []
+    assert standardizer is not None
+    for position in range(features.shape[1]):
+        kind = standardizer.kinds[position]
+        row = (features[:, position] - standardizer.mean[layer, position]) / standardizer.std[layer, kind]
+        rows.append(row if standardizer.whitening is None else row @ standardizer.whitening[layer, kind])
+    return torch.stack(rows, dim=1)
 
 
 def balance_samplers(model: BGAModel) -> None:
