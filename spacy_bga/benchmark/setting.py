@@ -43,7 +43,7 @@ class Scale:
 
     repeats: int = 5
     process_repeats: int = 5
-    texts: int | None = None
+    texts: int | None = 400
     batch_sizes: tuple[int, ...] = (1, 8, 64, 256)
     latency_texts: int = 200
     training_batches: int = 10
