@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import spacy
 import torch
+from hypothesis import settings
 from PIL import Image
 from spacy.language import Language
 from transformers import (
@@ -20,6 +21,9 @@ from transformers import (
 )
 
 torch.set_num_threads(1)
+# How long an example takes depends on what else the machine does; pytest's own time-out ends what hangs.
+settings.register_profile("spacy_bga", deadline=None)
+settings.load_profile("spacy_bga")
 
 WORDS = [*"kevin durant joins the warriors in oakland new york apple paris love is a b c e n s".split(), *"!.,#@"]  # noqa: SIM905
 

@@ -29,6 +29,7 @@ class Standardizer(nn.Module):
 
     def __init__(self, cls: list[int], *, n_layers: int, n_tokens: int, width: int, whiten: bool):
         super().__init__()
+        self.kinds: Tensor
         self.mean: Tensor
         self.std: Tensor
         self.whitening: Tensor | None

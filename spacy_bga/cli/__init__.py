@@ -1,0 +1,31 @@
+"""The console: `python -m spacy_bga COMMAND`. Each command is a thin call into one of the packages below."""
+
+from spacy_bga.cli._app import app
+from spacy_bga.cli.alignment import alignment_command
+from spacy_bga.cli.benchmark import benchmark_command
+from spacy_bga.cli.convert import convert_command
+from spacy_bga.cli.embedded import embedded_command
+from spacy_bga.cli.encoders import encoders_command
+from spacy_bga.cli.export import export_command
+from spacy_bga.cli.measure_package import measure_package_command
+from spacy_bga.cli.pointing import pointing_command
+from spacy_bga.cli.results import results_command
+from spacy_bga.cli.runs import runs_command
+from spacy_bga.cli.split_pairs import split_pairs_command
+from spacy_bga.cli.time_workflow import time_workflow_command
+
+__all__ = [
+    "alignment_command",
+    "app",
+    "benchmark_command",
+    "convert_command",
+    "embedded_command",
+    "encoders_command",
+    "export_command",
+    "measure_package_command",
+    "pointing_command",
+    "results_command",
+    "runs_command",
+    "split_pairs_command",
+    "time_workflow_command",
+]
