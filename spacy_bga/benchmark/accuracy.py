@@ -20,7 +20,7 @@ def measure(setting: Mapping[str, Any]) -> dict[str, Any]:
         those of the BGA pipeline in full precision.
     """
     given = Setting.from_dict(setting)
-    texts = read_texts(given.texts, given.scale.texts)
+    texts = read_texts(given.texts, given.scale.scored_texts)
     found = {contender.name: _entities(load(contender), texts) for contender in given.ours()}
     gold = [set(text.entities) for text in texts]
     scores: dict[str, Any] = {

@@ -32,7 +32,8 @@ class Scale:
     """How much is measured.
 
     repeats (int): Rounds of each measure, beside one to warm up. process_repeats (int): Rounds of fresh processes.
-    texts (Optional[int]): The most texts of the throughput; None: all. batch_sizes (tuple[int, ...]): Of `nlp.pipe`.
+    texts (Optional[int]): The most texts whose tagging is timed; None: all. batch_sizes (tuple[int, ...]): Of `nlp.pipe`.
+    scored_texts (Optional[int]): The most texts that are scored; None: all.
     latency_texts (int): Texts of a round that are tagged one by one.
     training_batches, batch_size (int): Updates of a round, and the examples of each.
     stream (tuple[int, ...]): Numbers of documents between which the cost is compared, ascending.
@@ -44,6 +45,7 @@ class Scale:
     repeats: int = 5
     process_repeats: int = 5
     texts: int | None = 400
+    scored_texts: int | None = None
     batch_sizes: tuple[int, ...] = (1, 8, 64, 256)
     latency_texts: int = 200
     training_batches: int = 10
@@ -61,6 +63,7 @@ QUICK = Scale(
     repeats=2,
     process_repeats=1,
     texts=64,
+    scored_texts=64,
     batch_sizes=(1, 64),
     latency_texts=20,
     training_batches=2,
