@@ -32,7 +32,7 @@ class Scale:
     """How much is measured.
 
     repeats (int): Rounds of each measure, beside one to warm up. process_repeats (int): Rounds of fresh processes.
-    texts (Optional[int]): The most texts whose tagging is timed; None: all. batch_sizes (tuple[int, ...]): Of `nlp.pipe`.
+    texts (Optional[int]): The most texts that are timed; None: all. batch_sizes (tuple[int, ...]): Of `nlp.pipe`.
     scored_texts (Optional[int]): The most texts that are scored; None: all.
     latency_texts (int): Texts of a round that are tagged one by one.
     training_batches, batch_size (int): Updates of a round, and the examples of each.
