@@ -214,10 +214,10 @@ class BGAModel(nn.Module):
     def set_dropout(self, rate: float) -> None:
         """Set the rate of every dropout on the text side, the encoder's own included. What is frozen gets none: it
         can't learn to do without what is dropped."""
+        self.dropout.p = rate
         visual = self.visual.generators if self.visual is not None else ()
-        for module in [self.text_encoder, self.generators, self.dropout, *visual]:
-            parameters = list(module.parameters())
-            learns = not parameters or any(parameter.requires_grad for parameter in parameters)
+        for module in [self.text_encoder, self.generators, *visual]:
+            learns = any(parameter.requires_grad for parameter in module.parameters())
             for part in module.modules():
                 if isinstance(part, nn.Dropout):
                     part.p = rate if learns else 0.0

@@ -17,9 +17,10 @@ RETRIEVAL = (
 )
 FEATURES = (
     "Explained: the share of the variance of real visual features around the mean image that generated ones explain, "
-    "as they are and with the best contrast; 0 is the mean image, less is worse. Kept: the share of tokens and patches "
-    "that each BGA layer keeps. Replaced: 1 - cosine between the features that a text generates before and after an "
-    "entity, another word, or the whole text is replaced.\n"
+    "as the aligner sees them (standardised, whitened or neither): as they are and with the best contrast; 0 is the "
+    "mean image, less is worse. Kept: the share of tokens and patches that each BGA layer keeps. Replaced: 1 - cosine "
+    "between the features that a text generates before and after an entity, another word, or the whole text is "
+    "replaced.\n"
 )
 SWAPS = ("entity", "word", "other_text")
 

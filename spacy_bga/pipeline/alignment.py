@@ -222,6 +222,14 @@ def grid_of(aligner: BGAModel) -> tuple[int, int]:
     return branch.grid_shape if grid is None else (grid, grid)
 
 
+def recall_scores(found: Alignment | None) -> dict[str, float | None]:
+    """RETURNS (dict[str, Optional[float]]): `align_r10` and `align_r10_images`, what `BGANer.score` tells of them."""
+    if found is None:
+        return {"align_r10": None, "align_r10_images": None}
+    similarity = found.similarity()
+    return {"align_r10": recall(similarity, at=10), "align_r10_images": recall(similarity.T, at=10)}
+
+
 def recall(similarity: np.ndarray, *, at: int) -> float:
     """RETURNS (float): The share of rows whose own column is among the `at` most alike ones, equals by middle rank."""
     own = np.diagonal(similarity)[:, None]

@@ -169,10 +169,7 @@ class BGANer(TrainablePipe):
         self.set_backend(backend, precision=precision)
         shim = self._shim
         shim.save_visual_branch = save_visual_branch
-        for part, scale in (rate_scales or {}).items():
-            if part not in shim.rate_scales:
-                raise BGAError(Errors.B205.format(part=part, known=", ".join(shim.rate_scales)))
-            shim.rate_scales[part] = scale
+        shim.set_rate_scales(rate_scales or {})
         if not Doc.has_extension(image_attr):  # what another package made of it only matters to training
             register_image_extension(image_attr)
 
@@ -251,7 +248,6 @@ class BGANer(TrainablePipe):
         for label in labels:
             self.vocab.strings.add(label)
         self._shim.set_aligner(*build_aligner(self.model.attrs["settings"], labels))
-        self._features = None
         features = self._image_features() if images else None
         if features is not None and not features.branch.config.train_vision:
             features.prepare(images, progress=True)
@@ -352,17 +348,14 @@ class BGANer(TrainablePipe):
         RETURNS (dict[str, Any]): The scorer's scores; `align_r10` and `align_r10_images`, the share of texts whose own
             image, and of images whose own text, is among the 10 most alike of all examples with an image.
         """
-        from spacy_bga.pipeline.alignment import align, recall
+        from spacy_bga.pipeline.alignment import align, recall_scores
 
         examples = list(examples)
         scores = super().score(examples, **kwargs)
         features = self._image_features() if self.score_alignment else None
         if features is not None:
             images = [self._images(example) for example in examples]
-            found = align(self.model, [example.predicted for example in examples], images, features)
-            similarity = None if found is None else found.similarity()
-            scores["align_r10"] = None if similarity is None else recall(similarity, at=10)
-            scores["align_r10_images"] = None if similarity is None else recall(similarity.T, at=10)
+            scores |= recall_scores(align(self.model, [example.predicted for example in examples], images, features))
         return scores
 
     def _images(self, example: Example) -> list[str | bytes]:
@@ -374,7 +367,8 @@ class BGANer(TrainablePipe):
         """RETURNS (Optional[ImageFeatures]): None for a text-only aligner."""
         from spacy_bga.pipeline.bridge import image_features
 
-        if self._features is None:
+        # The aligner may be another one since: initialized anew, or loaded.
+        if self._features is None or self._features.branch is not self._shim.aligner.visual:
             self._features = image_features(self.model, folder=self.feature_cache, on_missing=self.on_missing)
         return self._features
 
@@ -402,15 +396,4 @@ class BGANer(TrainablePipe):
             "model": lambda p: self._shim.from_disk(p),
         }
         util.from_disk(path, deserialize, exclude)
-        self._features = None
-        return self
-
-    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "BGANer":
-        """Read what `to_bytes` wrote.
-
-        bytes_data (bytes): The data. exclude (Iterable[str]): Names of fields to leave out.
-        RETURNS (BGANer): This component.
-        """
-        super().from_bytes(bytes_data, exclude=exclude)
-        self._features = None
         return self

@@ -67,6 +67,13 @@ class BGAShim(Shim):
         """Choose what runs in place of the aligner's text branch; see `InferenceGraph`."""
         self.graph = InferenceGraph(backend, precision)
 
+    def set_rate_scales(self, scales: Mapping[str, float]) -> None:
+        """Change some of what the learning rate is multiplied by. Raises a BGAError if a part is unknown."""
+        for part in scales:
+            if part not in self.rate_scales:
+                raise BGAError(Errors.B205.format(part=part, known=", ".join(self.rate_scales)))
+        self.rate_scales |= scales
+
     def reset_optimizer(self) -> None:
         """Forget the optimizer's state: the parameters are other ones now."""
         self._optimizer = None

@@ -122,7 +122,7 @@ def test_choose_layers_that_are_not_there(layers: int | list[int]) -> None:
         choose_layers(layers, 6, name="bga_layers")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(-3, 9) | st.lists(st.integers(-3, 9), max_size=5), st.integers(1, 8))
 def test_chosen_layers_exist_and_ascend(layers: int | list[int], n_layers: int) -> None:
     try:

@@ -103,7 +103,7 @@ def test_bio_tags(labels):
     assert len(tags) == 1 + 2 * len(labels)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cases())
 def test_everything_equals_enumeration(case):
     crf, emissions, mask, allowed, lengths = case
@@ -131,7 +131,7 @@ def test_everything_equals_enumeration(case):
             assert not tags[row, length:].any()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(cases())
 def test_gradient_is_that_of_enumeration(case):
     crf, emissions, mask, allowed, lengths = case
@@ -199,7 +199,7 @@ def test_marginals_are_the_gradient_of_log_z():
     torch.testing.assert_close(crf.marginals(emissions, mask), expected)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SEEDS, st.lists(st.integers(2, 12), min_size=1, max_size=5))
 def test_agrees_with_pytorch_crf(seed, lengths):
     torch.manual_seed(seed)
@@ -223,7 +223,7 @@ def test_agrees_with_pytorch_crf(seed, lengths):
     assert [row[:length].tolist() for row, length in zip(best, lengths, strict=True)] == other.decode(emissions, mask)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(cases(), st.integers(1, 3))
 def test_padding_and_company_change_nothing(case, extra):
     crf, emissions, mask, allowed, lengths = case
@@ -322,7 +322,7 @@ def test_impossible_annotation_stays_finite():
     assert crf.viterbi(emissions, mask, allowed)[0].tolist() == [1, 2, 2]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS, st.sampled_from((1.0, 1e3, 1e6)), st.booleans())
 def test_viterbi_is_bio_whatever_the_emissions(seed, scale, constrain):
     torch.manual_seed(seed)

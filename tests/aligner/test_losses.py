@@ -39,7 +39,7 @@ def reference(generated: np.ndarray, target: np.ndarray, *, kind: str, temperatu
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(2, 5)),
     temperature=st.floats(0.5, 9),
@@ -151,7 +151,7 @@ def contrast_by_hand(generated: Tensor, real: Tensor, valid: Tensor, *, temperat
     return sum(losses) / len(losses)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     shape=st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(2, 5)),
     temperature=st.floats(0.05, 2),

@@ -29,7 +29,7 @@ def make_tokens(*lengths: int, width: int | None = None, seed: int = 1) -> tuple
 
 
 @pytest.mark.parametrize("training", [True, False])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4), seed=st.integers(0, 999))
 def test_mask_is_hard_keeps_cls_and_drops_padding(training: bool, lengths: list[int], seed: int) -> None:
     torch.manual_seed(seed)

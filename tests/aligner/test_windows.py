@@ -18,7 +18,7 @@ def plans(draw: st.DrawFn) -> tuple[int, int, int]:
     return draw(st.integers(0, 150)), size, draw(st.integers(0, size // 2))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(plans())
 def test_each_wordpiece_is_owned_once(plan: tuple[int, int, int]) -> None:
     n_pieces, size, overlap = plan
@@ -32,7 +32,7 @@ def test_each_wordpiece_is_owned_once(plan: tuple[int, int, int]) -> None:
     assert starts == sorted(set(starts))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(plans())
 def test_neighbours_overlap_enough(plan: tuple[int, int, int]) -> None:
     windows = plan_windows(*plan)
@@ -40,7 +40,7 @@ def test_neighbours_overlap_enough(plan: tuple[int, int, int]) -> None:
         assert left.end - right.start >= plan[2]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(plans())
 def test_no_other_window_sees_more_context(plan: tuple[int, int, int]) -> None:
     windows = plan_windows(*plan)
@@ -53,7 +53,7 @@ def test_no_other_window_sees_more_context(plan: tuple[int, int, int]) -> None:
             assert poorer(window, piece) == max(poorer(other, piece) for other in windows)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(plans())
 def test_owners_have_half_the_overlap_as_context(plan: tuple[int, int, int]) -> None:
     """Away from the document's edges, an owned wordpiece sees about half the overlap on its poorer side."""
@@ -93,7 +93,7 @@ def batches(draw: st.DrawFn) -> tuple[TextBatch, list[list[tuple[int, int]]]]:
     return batch, of_token
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(batches(), st.integers(0, 99))
 def test_merge_equals_a_loop(drawn: tuple[TextBatch, list[list[tuple[int, int]]]], seed: int) -> None:
     batch, of_token = drawn
@@ -105,7 +105,7 @@ def test_merge_equals_a_loop(drawn: tuple[TextBatch, list[list[tuple[int, int]]]
         torch.testing.assert_close(merged[token], expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(batches(), st.integers(0, 99))
 def test_chunks_equal_one(drawn: tuple[TextBatch, list[list[tuple[int, int]]]], seed: int) -> None:
     batch, _ = drawn
@@ -129,7 +129,7 @@ def test_merge_passes_gradients_to_used_wordpieces() -> None:
     assert hidden.grad[0].tolist() == [[0, 0], [0.5, 0.5], [0.5, 0.5], [0, 0]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 5), max_size=5), st.integers(0, 99))
 def test_pad_documents_and_back(lengths: list[int], seed: int) -> None:
     flat = torch.randn(sum(lengths), 3, generator=torch.Generator().manual_seed(seed))

@@ -124,7 +124,7 @@ POSTS = st.tuples(
 
 
 @given(st.lists(POSTS, min_size=1, max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_text_to_docs_to_text(posts):
     text = ""
     for image_id, tokens in posts:

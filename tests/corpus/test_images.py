@@ -139,7 +139,7 @@ class TestResolvePath:
             resolve_path(value, photos)
 
     @given(st.text(max_size=40))
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     def test_stays_inside_whatever_comes(self, tmp_path_factory, value):
         root = tmp_path_factory.getbasetemp()
         try:
@@ -225,7 +225,7 @@ class TestHostileImages:
             ]
         ),
     )
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     def test_random_bytes_raise_nothing_but_image_errors(self, data, magic):
         try:
             image = decode_image(magic + data)
@@ -234,7 +234,7 @@ class TestHostileImages:
         assert image.mode == "RGB"
 
     @given(st.data())
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     def test_damaged_images_raise_nothing_but_image_errors(self, data):
         import io
 

@@ -119,7 +119,7 @@ def test_the_longest_of_overlapping_spans_counts(nlp):
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_spans_on_any_text(text, data):
     import spacy
 

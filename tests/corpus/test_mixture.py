@@ -142,7 +142,7 @@ def test_wrong_settings():
 
 
 @given(st.integers(0, 30), st.integers(0, 30))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_interleave_is_even(n, m):
     found = list(interleave([("l", i) for i in range(n)], m, iter([("p", i) for i in range(m)])))  # type: ignore[misc,list-item]
     assert [x for x in found if x[0] == "l"] == [("l", i) for i in range(n)]

@@ -106,7 +106,7 @@ def test_words():
 
 
 @given(words=st.lists(st.frozensets(st.sampled_from("abcdefghij"), max_size=10), max_size=12, unique=True))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_index_misses_no_pair_of_similar_texts(words):
     expected = {
         (i, j)
@@ -121,7 +121,7 @@ def test_the_index_misses_no_pair_of_similar_texts(words):
     seed=st.integers(0, 99),
     shuffle=st.randoms(),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_nothing_alike_is_on_two_sides(pool, pairs, seed, shuffle):
     # Two subjects that stand alone, so that there always are three groups.
     alone = [("10a.png", "a text of its own"), ("11a.png", "quite another one")]

@@ -58,7 +58,7 @@ def untested(run: str, seed: int, **changes: Any) -> dict[str, Any]:
     nothing = {"p": None, "r": None, "f1": None, "per_type": {}, "counts": None, "files": {}}
     curve = [{"step": 0, "r10": 2.0}, {"step": 5, "r10": 40.0 + seed}]
     dev_f1 = [{"step": 0, "epoch": 0, "f1": None}, {"step": 5, "epoch": 1, "f1": None}]
-    facts = {"dev_best": 40.0 + seed, "dev_r10": curve, "dev_f1": dev_f1}
+    facts = {"dev_best": 40.0 + seed, "best_step": 5, "dev_r10": curve, "dev_f1": dev_f1}
     return {**make_record(run, seed, 0.0), **nothing, **facts, **changes}
 
 

@@ -105,3 +105,9 @@ def test_nothing_to_draw_is_no_figure(tmp_path: Path):
     assert "### Learning to align" in page
     assert "### Differences" not in page
     assert not (tmp_path / "figures").exists()
+
+
+def test_what_learnt_to_align_shows_its_recall_whatever_chose_its_weights(tmp_path: Path):
+    align = untested("align", 0, about="pairs alone", alignment={"news": make_alignment(40.0)}, dev_best=0.0, **PLAN)
+    write_records(tmp_path / "runs", [align, counted("bga", 0, 84, starts_from={"run": "align", "seed": 0}, **PLAN)])
+    assert "| `align` | pairs alone | 0 | 40.00 |" in write_page(tmp_path)

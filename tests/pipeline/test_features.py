@@ -303,3 +303,21 @@ def test_grey_and_transparent_pictures(branch: VisualBranch):
         sources.append([stream.getvalue()])
     batch = make_features(branch, on_missing="error").collate(sources, [0, 1, 2, 3])
     assert np.isfinite(batch.features.numpy()).all()
+
+
+@pytest.mark.parametrize("load", ["bytes", "disk", "initialize"])
+def test_features_are_of_the_aligner_that_is_there(make_nlp: MakeNlp, tmp_path: Path, load: str):
+    nlp = make_nlp(save_visual_branch=True, images=True)
+    pipe = pipe_of(nlp)
+    before = pipe._image_features()
+    assert pipe._image_features() is before
+    if load == "bytes":
+        pipe.from_bytes(pipe.to_bytes())
+    elif load == "disk":
+        pipe.to_disk(tmp_path)
+        pipe.from_disk(tmp_path)
+    else:
+        nlp.initialize(lambda: make_examples(nlp, images=True))
+    after = pipe._image_features()
+    assert after is not before
+    assert after.branch is aligner_of(nlp).visual

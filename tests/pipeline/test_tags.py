@@ -96,7 +96,7 @@ def annotated(draw):
     return words, entities
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(annotated())
 def test_round_trip(case):
     words, entities = case
@@ -114,7 +114,7 @@ def test_round_trip(case):
     assert places(predicted.ents) == places(spans)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from(TAGS), max_size=10))
 def test_decoding_agrees_with_spacy(tags):
     doc = make_doc(["w"] * len(tags))
@@ -127,7 +127,7 @@ def test_decoding_agrees_with_spacy(tags):
         assert names(allowed_tags(Example(make_doc(["w"] * len(tags)), doc), LABELS)) == mended
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.tuples(
@@ -303,7 +303,7 @@ def test_preset_mask(doc):
     assert not preset_mask(make_doc(["a", "b"])).any()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(annotated(), st.data())
 def test_what_is_merged_can_be_set(case, data):
     words, entities = case

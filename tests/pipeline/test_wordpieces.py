@@ -62,7 +62,7 @@ class TestSplit:
         assert len(pieces.ids) == 3000
         assert np.array_equal(pieces.words, np.arange(3000))
 
-    @settings(max_examples=60, deadline=None, derandomize=True)
+    @settings(max_examples=60, derandomize=True)
     @given(
         st.lists(st.text(alphabet="abXY\u4e2d\u0301\u200d \u00e9\U0001f44d!#\x07", min_size=1, max_size=8), max_size=8)
     )
@@ -124,7 +124,7 @@ class TestWindows:
         assert batch.mask.sum(1).tolist() == [3, 16, 16, 16]
         assert (batch.ids[0, 3:] == wordpieces.tokenizer.pad_token_id).all()
 
-    @settings(max_examples=60, deadline=None, derandomize=True)
+    @settings(max_examples=60, derandomize=True)
     @given(DOCS)
     def test_every_wordpiece_is_used_once_where_it_stands(self, wordpieces: WordpieceTokenizer, docs: list[list[str]]):
         pieces = [wordpieces.split(words) for words in docs]
@@ -139,7 +139,7 @@ class TestWindows:
         assert batch.mask.flatten()[batch.places].all()
         assert len(set(batch.places.tolist())) == len(expected)
 
-    @settings(max_examples=60, deadline=None, derandomize=True)
+    @settings(max_examples=60, derandomize=True)
     @given(DOCS, st.sampled_from([1, 16, 20, 33, 64, 1000]))
     def test_chunks_hold_every_window_once(self, wordpieces: WordpieceTokenizer, docs: list[list[str]], limit: int):
         pieces = [wordpieces.split(words) for words in docs]
