@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -97,3 +97,41 @@ def pad_documents(flat: Tensor, lengths: tuple[int, ...]) -> tuple[Tensor, Tenso
     padded = flat.new_zeros(len(lengths), longest, *flat.shape[1:])
     padded[mask] = flat
     return padded, mask
+
+
+def plan_chunks(widths: Sequence[int], limit: int, *, overhead: int | None = None) -> list[int]:
+    """Cut windows, sorted by width, into chunks that cost the least.
+
+    A chunk costs its wordpieces, padding included, and what it takes to start one, as much as `overhead` wordpieces.
+
+    widths (Sequence[int]): Of each window, ascending. limit (int): The most wordpieces of a chunk of several windows,
+        padding included. overhead (Optional[int]): None: a sixteenth of the limit.
+    RETURNS (list[int]): Where each chunk ends.
+    """
+    overhead = limit // 16 if overhead is None else overhead
+    ends = [i for i in range(1, len(widths) + 1) if i == len(widths) or widths[i] != widths[i - 1]]
+    starts = [0, *ends]
+    costs, origins = [0], [0]  # of the windows up to each start, and where the last cut before it lies
+    for number, end in enumerate(ends):
+        width = widths[end - 1]
+        rows = max(limit // width, 1)
+        options = [
+            (costs[first] + (end - starts[first]) * width + -(-(end - starts[first]) // rows) * overhead, first)
+            for first in range(number + 1)
+        ]
+        cost, first = min(options)
+        costs.append(cost)
+        origins.append(first)
+    return _cuts(widths, starts, origins, limit)
+
+
+def _cuts(widths: Sequence[int], starts: Sequence[int], origins: Sequence[int], limit: int) -> list[int]:
+    """RETURNS (list[int]): Where each chunk ends, by `origins`, what is too large for one chunk cut into several."""
+    cuts: list[int] = []
+    last = len(origins) - 1
+    while last:
+        start, end = starts[origins[last]], starts[last]
+        rows = max(limit // widths[end - 1], 1)
+        cuts += range(end, start, -rows)
+        last = origins[last]
+    return cuts[::-1]

@@ -1,16 +1,13 @@
-"""From an example's images to visual features: decode, encode, and cache what a frozen encoder never changes."""
+"""From an example's images to visual features: decode, encode, and keep what a frozen encoder never changes."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import uuid
 import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +17,7 @@ from tqdm import tqdm
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch
 from spacy_bga.corpus.images import decode_image, get_images, image_digest, resolve_path, to_pixels
 from spacy_bga.errors import BGAError, Errors, ImageError, Warnings
+from spacy_bga.pipeline.feature_cache import FeatureCache
 
 Source = str | bytes
 OnMissing = Literal["warn", "error", "ignore"]
@@ -44,12 +42,18 @@ class Picture:
         return name, self.is_crop
 
 
+class Key(NamedTuple):
+    """What the features of a picture are kept by: the digest of its content, and how it is pooled."""
+
+    digest: str
+    is_crop: bool
+
+
 class ImageFeatures:
     """Visual features of images.
 
     While the vision encoder is frozen they are computed once for each image content, and kept in a folder, or in
-    memory if there is none. A key holds everything that decides them: the encoder's weights, the chosen layers, the
-    pooling, the preprocessing and the image's content. Half precision: its error is far below the encoder's own.
+    memory if there is none; see `FeatureCache`. Half precision: its error is far below the encoder's own.
 
     branch (VisualBranch): The aligner's visual branch. folder (Optional[Path]): The cache.
     on_missing (str): What to do about an image that can't be read: "warn" and "ignore" leave it out, "error" raises.
@@ -59,9 +63,8 @@ class ImageFeatures:
         self.branch = branch
         self.on_missing = on_missing
         self.unusable: Counter[str] = Counter()
-        self._folder = folder / fingerprint(branch) if folder is not None else None
-        self._memory: dict[str, np.ndarray] = {}
-        self._keys: dict[tuple[str, bool], str | None] = {}
+        self._cache = FeatureCache(branch, folder)
+        self._keys: dict[tuple[str, bool], Key | None] = {}
 
     def prepare(self, documents: Sequence[Sequence[Source]], *, progress: bool = False) -> None:
         """Compute the features that aren't cached yet.
@@ -100,12 +103,12 @@ class ImageFeatures:
             self.refuse(paths[0], error)
             return []
 
-    def _keyed(self, documents: Sequence[Sequence[Source]]) -> dict[str, Picture]:
+    def _keyed(self, documents: Sequence[Sequence[Source]]) -> dict[Key, Picture]:
         """RETURNS (dict[str, Picture]): The documents' readable pictures, each content once, by where they are kept."""
         pictures = [p for sources in documents for p in self._pictures(sources)]
         return {key: p for p in pictures if (key := self._key(p)) is not None}
 
-    def _compute(self, items: list[tuple[str, Picture]], *, progress: bool = False) -> None:
+    def _compute(self, items: list[tuple[Key, Picture]], *, progress: bool = False) -> None:
         with tqdm(total=len(items), desc="Visual features", unit="image", disable=not (progress and items)) as bar:
             for start in range(0, len(items), BATCH):
                 part = items[start : start + BATCH]
@@ -140,8 +143,8 @@ class ImageFeatures:
     def _pictures(self, sources: Sequence[Source]) -> list[Picture]:
         return [Picture(s, slot) for slot, s in enumerate(sources[: 1 + self.branch.config.max_crops])]
 
-    def _features(self, documents: Sequence[Sequence[Source]]) -> dict[str, np.ndarray | None]:
-        """RETURNS (dict[str, Optional[np.ndarray]]): The features of each picture, computed if they weren't cached."""
+    def _features(self, documents: Sequence[Sequence[Source]]) -> dict[Key, np.ndarray | None]:
+        """RETURNS (dict[Key, Optional[np.ndarray]]): The features of each picture, computed if they weren't cached."""
         pictures = self._keyed(documents)
         loaded = {key: self._load(key) for key in pictures}
         missing = [(key, p) for key, p in pictures.items() if loaded[key] is None]
@@ -201,19 +204,18 @@ class ImageFeatures:
         if self.on_missing == "warn" and self.unusable[name] == 1:
             warnings.warn(Warnings.W201.format(error=error, number=len(self.unusable)), stacklevel=2)
 
-    def _key(self, picture: Picture) -> str | None:
-        """RETURNS (Optional[str]): Where the picture's features are kept; None if it can't be read."""
+    def _key(self, picture: Picture) -> Key | None:
+        """RETURNS (Optional[Key]): What the picture's features are kept by; None if it can't be read."""
         place = picture.place
         if place not in self._keys:
             try:
-                kind = "crop" if picture.is_crop else "image"
-                self._keys[place] = f"{kind}-{image_digest(picture.source)}"
+                self._keys[place] = Key(image_digest(picture.source), picture.is_crop)
             except ImageError as error:
                 self.refuse(picture.source, error)
                 self._keys[place] = None
         return self._keys[place]
 
-    def _encode(self, pictures: list[tuple[str, Picture]], *, crop: bool) -> None:
+    def _encode(self, pictures: list[tuple[Key, Picture]], *, crop: bool) -> None:
         decoded = [(key, p, self._pixels(p)) for key, p in pictures]
         usable = [(key, pixels) for key, _, pixels in decoded if pixels is not None]
         for _, p, pixels in decoded:
@@ -225,39 +227,7 @@ class ImageFeatures:
         batch = torch.from_numpy(np.stack([pixels for _, pixels in usable])).to(device)
         features = self.branch.frozen_features(batch, crop=crop).cpu().numpy().astype(np.float16)
         for (key, _), array in zip(usable, features, strict=True):
-            self._save(key, array)
+            self._cache.save(key.digest, array, crop=crop)
 
-    def _path(self, key: str) -> Path:
-        assert self._folder is not None
-        return self._folder / key[-2:] / f"{key}.npy"
-
-    def _load(self, key: str) -> np.ndarray | None:
-        if self._folder is None:
-            return self._memory.get(key)
-        try:
-            return np.load(self._path(key), allow_pickle=False)
-        except (OSError, ValueError, EOFError):  # absent, or torn by a full disk: computed again
-            return None
-
-    def _save(self, key: str, array: np.ndarray) -> None:
-        if self._folder is None:
-            self._memory[key] = array
-            return
-        path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{key}.{uuid.uuid4().hex}.tmp")
-        with temporary.open("wb") as file:  # with the rights of any file: a cache may be shared
-            np.save(file, array, allow_pickle=False)
-        os.replace(temporary, path)  # a run that is killed leaves whole entries or none
-
-
-def fingerprint(branch: VisualBranch) -> str:
-    """RETURNS (str): A digest of everything but the image that decides its features."""
-    config = branch.config
-    pooling = (config.vision_layers, config.visual_grid, config.crop_grid)
-    preprocessing = (config.image_size, config.image_mean, config.image_std)
-    digest = hashlib.sha256(repr(pooling + preprocessing).encode("utf8"))
-    for name, tensor in sorted(branch.encoder.state_dict().items()):
-        digest.update(name.encode("utf8"))
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    def _load(self, key: Key) -> np.ndarray | None:
+        return self._cache.load(key.digest, crop=key.is_crop)

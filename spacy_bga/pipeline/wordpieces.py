@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from spacy_bga.aligner.windows import TextBatch, Window, plan_windows
+from spacy_bga.aligner.windows import TextBatch, Window, plan_chunks, plan_windows
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,9 @@ class WordpieceTokenizer:
         than that, padding included."""
         windows = sorted(self.windows(pieces), key=lambda entry: entry[1].end - entry[1].start)
         start = 0
-        for end in range(1, len(windows) + 1):
-            next_width = windows[end][1].end - windows[end][1].start + 2 if end < len(windows) else 0
-            if end == len(windows) or next_width * (end + 1 - start) > max_wordpieces:
-                yield windows[start:end]
-                start = end
+        for end in plan_chunks([w.end - w.start + 2 for _, w in windows], max_wordpieces):
+            yield windows[start:end]
+            start = end
 
     def to_files(self) -> dict[str, bytes]:
         """RETURNS (dict[str, bytes]): The tokenizer's own files by name."""

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spacy_bga.aligner.windows import TextBatch, Window, merge_wordpieces, pad_documents, plan_windows
+from spacy_bga.aligner.windows import TextBatch, Window, merge_wordpieces, pad_documents, plan_chunks, plan_windows
 
 
 @st.composite
@@ -160,3 +160,36 @@ def test_text_batch_counts_and_moves(lengths: tuple[int, ...]) -> None:
     moved = batch.to(torch.device("meta"))
     assert {t.device.type for t in (moved.ids, moved.mask, moved.places, moved.tokens)} == {"meta"}
     assert moved.lengths == lengths
+
+
+def chunk_costs(widths: list[int], ends: list[int], limit: int, overhead: int) -> int:
+    """What cutting there costs, after seeing that it is a cut, and within the limit."""
+    starts = [0, *ends][:-1]
+    assert ends == sorted(set(ends))
+    assert ends[-1:] == [len(widths)] * bool(widths)
+    sizes = [(end - start) * widths[end - 1] for start, end in zip(starts, ends, strict=True)]
+    assert all(size <= limit or end - start == 1 for size, start, end in zip(sizes, starts, ends, strict=True))
+    return sum(sizes) + overhead * len(ends)
+
+
+@given(st.lists(st.integers(1, 9), max_size=9).map(sorted), st.integers(1, 40), st.integers(0, 20))
+def test_chunks_cost_the_least(widths: list[int], limit: int, overhead: int) -> None:
+    """Of all ways to cut between windows of other widths; more than the limit of one width is cut evenly."""
+    found = plan_chunks(widths, limit, overhead=overhead)
+    cost = chunk_costs(widths, found, limit, overhead)
+    borders = [i for i in range(1, len(widths)) if widths[i] != widths[i - 1]]
+    for number in range(len(borders) + 1):
+        for chosen in combinations(borders, number):
+            ends = [*chosen, len(widths)] if widths else []
+            starts = [0, *ends][:-1]
+            if all((e - s) * widths[e - 1] <= limit for s, e in zip(starts, ends, strict=True)):
+                assert cost <= chunk_costs(widths, ends, limit, overhead)
+
+
+def test_chunks_of_many_windows() -> None:
+    assert plan_chunks([], 512) == []
+    assert plan_chunks([7], 512) == [1]
+    assert plan_chunks([128] * 9, 512) == [1, 5, 9]
+    assert plan_chunks([600, 600], 512) == [1, 2]
+    assert plan_chunks([5] * 10 + [100] * 2, 512, overhead=32) == [10, 12]
+    assert plan_chunks([5] * 10 + [100] * 2, 2000, overhead=1000) == [12]

@@ -17,7 +17,7 @@ from spacy.language import Language
 from spacy_bga.aligner.visual import VisualBranch, VisualStates
 from spacy_bga.errors import ImageError
 from spacy_bga.pipeline.bridge import collate
-from spacy_bga.pipeline.features import ImageFeatures, fingerprint
+from spacy_bga.pipeline.features import ImageFeatures
 from tests.conftest import encode_picture
 from tests.pipeline.conftest import POSTS, aligner_of, found, make_example, make_examples, pipe_of, train
 
@@ -113,22 +113,6 @@ class TestCache:
         cached = features.collate([[source]], [0]).features[:, 0]
         assert cached.dtype == torch.float32
         assert torch.allclose(cached, exact, rtol=2e-3, atol=1e-3)
-
-    def test_fingerprint(self, make_nlp: MakeNlp):
-        branch = branch_of(make_nlp())
-        assert fingerprint(branch) == fingerprint(branch_of(make_nlp(model={"max_crops": 3, "distance": "mse"})))
-        others = [
-            {"visual_grid": 1},
-            {"image_size": 24},
-            {"bga_layers": 1},
-            {"vision_layers": [0, 2]},
-            {"crop_grid": 1},
-        ]
-        prints = {fingerprint(branch_of(make_nlp(model=other))) for other in others} | {fingerprint(branch)}
-        assert len(prints) == 1 + len(others)
-        with torch.no_grad():
-            next(branch.encoder.parameters()).view(-1)[0] += 1
-        assert fingerprint(branch) not in prints
 
     def test_initialize_fills_it(self, make_nlp: MakeNlp, tmp_path: Path, capsys: pytest.CaptureFixture):
         nlp = make_nlp(feature_cache=str(tmp_path), images=True)
