@@ -50,8 +50,9 @@ class BGAConfig:
     detach_targets (bool): Whether the targets of a distance get no gradient.
     real_context (float): How often a text of the training attends to the features of its real image, if it has one,
         in place of those that it generates.
-    context_bias (Optional[float]): Start of a learned bias on the attention to generated features, one per BGA
-        layer; None: no such bias, as in the paper.
+    context_gate (Optional[float]): Start of a learned gate on what is read from generated features, one for each head
+        of each BGA layer (ours, after LLaMA-Adapter, arXiv 2303.16199). At 0 training begins with what the pretrained
+        encoder does. None: one softmax over generated features and text, as in the paper.
     train_vision (bool): Whether the vision encoder learns, its layers attending to generated text.
     dropout (float): Dropout before the tagger's linear layer and within the generators, for those who train the
         aligner by themselves. The component sets every rate of the text side to spaCy's `training.dropout`.
@@ -92,7 +93,7 @@ class BGAConfig:
     visual_to_text: float = 1.0
     detach_targets: bool = True
     real_context: float = 0.0
-    context_bias: float | None = None
+    context_gate: float | None = None
     train_vision: bool = False
     dropout: float = 0.1
     image_size: int = 224

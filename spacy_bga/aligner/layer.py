@@ -38,13 +38,13 @@ class Sampled:
 
 class BGALayer(nn.Module):
     """What a BGA layer adds to a text layer: the textual context sampler, the ways between the text's and the visual
-    features' spaces, and the bias of the attention to `Vp`.
+    features' spaces, and the gate of the attention to `Vp`.
 
     config (BGAConfig): The aligner's settings. layer (int): Which BGA layer it is, from 0.
-    width, vision_width (int): Widths of the textual and of the visual tokens.
+    width, vision_width (int): Widths of the textual and of the visual tokens. heads (int): Of the text layer.
     """
 
-    def __init__(self, config: BGAConfig, layer: int, *, width: int, vision_width: int):
+    def __init__(self, config: BGAConfig, layer: int, *, width: int, vision_width: int, heads: int):
         super().__init__()
         self.config = config
         self.layer = layer
@@ -66,8 +66,8 @@ class BGALayer(nn.Module):
             self.to_text = nn.Sequential(nn.Linear(vision_width, width), nn.LayerNorm(width))
         elif width != vision_width:
             self.to_vision, self.to_text = nn.Linear(width, vision_width), nn.Linear(vision_width, width)
-        bias = config.context_bias
-        self.context_bias = None if bias is None else nn.Parameter(torch.tensor(float(bias)))
+        gate = config.context_gate
+        self.context_gate = None if gate is None else nn.Parameter(torch.full((heads,), float(gate)))
 
     def sample(self, tokens: Tensor, valid: Tensor, previous: Tensor) -> Sampled:
         """RETURNS (Sampled): The textual tokens (W, n, d) with their mask; everything is kept without a sampler."""

@@ -72,7 +72,8 @@ class BGAModel(nn.Module):
         super().__init__()
         self.text_encoder = text_encoder
         width = text_encoder.width
-        heads = config.generator_heads or text_encoder.config.num_attention_heads
+        text_heads = text_encoder.config.num_attention_heads
+        heads = config.generator_heads or text_heads
         hidden = config.generator_width or text_encoder.config.intermediate_size
         self.visual: VisualBranch | None = None
         if vision_encoder is not None and config.n_bga_layers:
@@ -86,7 +87,8 @@ class BGAModel(nn.Module):
         )
         vision_width = config.vision["hidden_size"] if config.vision is not None else width
         self.layers = nn.ModuleList(
-            BGALayer(config, layer, width=width, vision_width=vision_width) for layer in range(config.n_bga_layers)
+            BGALayer(config, layer, width=width, vision_width=vision_width, heads=text_heads)
+            for layer in range(config.n_bga_layers)
         )
         self.dropout = nn.Dropout(config.dropout)
         self.crf = CRF(config.labels)
@@ -158,7 +160,7 @@ class BGAModel(nn.Module):
             if not tagged and len(stages) == len(self.layers):
                 break
             hidden = self.text_encoder.layer(
-                index, hidden, mask, context=self._shown(layer.to_text(shown)), context_bias=layer.context_bias
+                index, hidden, mask, context=self._shown(layer.to_text(shown)), context_gate=layer.context_gate
             )
         return Encoding(hidden, {name: torch.stack(values).mean() for name, values in terms.items()}, stages)
 

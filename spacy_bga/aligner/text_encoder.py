@@ -107,31 +107,36 @@ class TextEncoder(nn.Module):
         mask: Tensor,
         *,
         context: Tensor | None = None,
-        context_bias: Tensor | None = None,
+        context_gate: Tensor | None = None,
     ) -> Tensor:
         """One pretrained layer: Q = hidden; K, V = [context ; hidden] -> Add & Norm -> FFN -> Add & Norm.
+
+        With a gate g (LLaMA-Adapter, arXiv 2303.16199) the two are attended to apart, and what is read from the
+        context is added g times: at 0 the layer does what it did before it was given any.
 
         Args:
             index: which layer.
             hidden: (W, n, d).
             mask: (W, n) bool, False on padding.
             context: (W, m, d), more keys and values, all of them attended to.
-            context_bias: scalar, (m,) or (W, m), added to the attention scores of the context.
+            context_gate: (heads,), or None for one softmax over both.
 
         Returns:
             (W, n, d).
         """
         layer = self.model.encoder.layer[index]
         attention = layer.attention.self
-        source = hidden if context is None else torch.cat([context, hidden], dim=1)
-        mixed = attend(
-            attention.query(hidden),
-            attention.key(source),
-            attention.value(source),
-            heads=attention.num_attention_heads,
-            bias=score_bias(mask, context, context_bias, dtype=hidden.dtype),
-            dropout=attention.dropout.p if self.training else 0.0,  # the module's: whoever sets its rate is obeyed
-        )
+        heads = attention.num_attention_heads
+        dropout = attention.dropout.p if self.training else 0.0  # the module's: whoever sets its rate is obeyed
+        joint = context if context_gate is None else None
+        source = hidden if joint is None else torch.cat([joint, hidden], dim=1)
+        query, bias = attention.query(hidden), score_bias(mask, joint, dtype=hidden.dtype)
+        key, value = attention.key(source), attention.value(source)
+        mixed = attend(query, key, value, heads=heads, bias=bias, dropout=dropout)
+        if context is not None and context_gate is not None:
+            key, value = attention.key(context), attention.value(context)
+            gate = context_gate.repeat_interleave(self.width // heads)
+            mixed = mixed + gate * attend(query, key, value, heads=heads, dropout=dropout)
         attended = layer.attention.output(mixed, hidden)
         return layer.output(layer.intermediate(attended), attended)
 
@@ -151,28 +156,21 @@ class TextEncoder(nn.Module):
         return hidden
 
 
-def score_bias(
-    mask: Tensor, context: Tensor | None, context_bias: Tensor | None, *, dtype: torch.dtype
-) -> Tensor | None:
+def score_bias(mask: Tensor, context: Tensor | None, *, dtype: torch.dtype) -> Tensor | None:
     """What is added to the attention scores of `[context ; hidden]`: nothing at all where that is possible.
 
     Args:
         mask: (W, n) bool, False on padding.
         context: (W, m, d), or None.
-        context_bias: scalar, (m,) or (W, m), or None.
         dtype: that of the attention scores.
 
     Returns:
         (W, m + n), or None if every score stays as it is.
     """
-    if (context is None or context_bias is None) and all_true(mask):
+    if all_true(mask):
         return None
     own = masking_bias(mask, dtype)
-    if context is None:
-        return own
-    shape = context.shape[:2]
-    extra = own.new_zeros(shape) if context_bias is None else context_bias.to(dtype).expand(shape)
-    return torch.cat([extra, own], dim=1)
+    return own if context is None else torch.cat([own.new_zeros(context.shape[:2]), own], dim=1)
 
 
 def check_text_config(config: PretrainedConfig) -> None:

@@ -16,7 +16,8 @@ def parameter_group(name: str) -> str:
     """RETURNS (str): Which group of learning rates a parameter of the aligner belongs to."""
     if name.startswith(("text_encoder.", "visual.encoder.")):
         return "encoder"
-    return "head" if name.startswith(("head.", "crf.")) else "generator"
+    # A gate is what tagging makes of generated features, which can stay as they were learnt from pairs.
+    return "head" if name.startswith(("head.", "crf.")) or name.endswith(".context_gate") else "generator"
 
 
 class TorchOptimizer:

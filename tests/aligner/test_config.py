@@ -29,7 +29,7 @@ TEXT = {"model_type": "bert"}
             "labels": ("PER", "ÖRT"),
             "vision": {"model_type": "vit"},
             "visual_grid": None,
-            "context_bias": -2.0,
+            "context_gate": 0.0,
         },
         {
             **LAYERS,

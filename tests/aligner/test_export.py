@@ -18,8 +18,8 @@ CASES: dict[str, dict[str, Any]] = {
     "text only": {"vision": None},
     "roberta": {"text": "roberta"},
     "electra": {"text": "electra", "text_layers": (0, 2)},
-    "own generators": {"shared_generators": False, "context_bias": -2.0},
-    "no samplers": {"sample": False, "context_bias": 1.0},
+    "own generators": {"shared_generators": False, "context_gate": 0.5},
+    "no samplers": {"sample": False, "context_gate": -1.0},
     "crops": {"max_crops": 2, "visual_grid": 0},
     **STRUCTURES,
 }

@@ -43,19 +43,27 @@ def is_mixed(mask: Tensor) -> bool:
     return bool(0 < mask.sum() < mask.numel())
 
 
-def layer_by_hand(encoder: TextEncoder, index: int, hidden: Tensor, context: Tensor, bias: Tensor) -> Tensor:
-    """Q = T; K, V = [Vp ; T] -> Add & Norm -> FFN -> Add & Norm, head by head: (n, d), (m, d), (m,) -> (n, d)."""
+def attend_by_hand(attention: Any, part: slice, hidden: Tensor, source: Tensor) -> Tensor:
+    query, key = attention.query(hidden)[:, part], attention.key(source)[:, part]
+    weights = torch.softmax(query @ key.T / math.sqrt(query.shape[1]), dim=-1)
+    return weights @ attention.value(source)[:, part]
+
+
+def layer_by_hand(
+    encoder: TextEncoder, index: int, hidden: Tensor, context: Tensor, gate: Tensor | None = None
+) -> Tensor:
+    """Q = T; K, V = [Vp ; T] -> Add & Norm -> FFN -> Add & Norm, head by head: (n, d), (m, d), (heads,) -> (n, d)."""
     layer = encoder.model.encoder.layer[index]
     attention = layer.attention.self
     size = encoder.width // HEADS
-    source = torch.cat([context, hidden])
-    bias = torch.cat([bias, torch.zeros(len(hidden))])
     heads = []
     for head in range(HEADS):
         part = slice(head * size, (head + 1) * size)
-        query, key = attention.query(hidden)[:, part], attention.key(source)[:, part]
-        weights = torch.softmax(query @ key.T / math.sqrt(size) + bias, dim=-1)
-        heads.append(weights @ attention.value(source)[:, part])
+        if gate is None:
+            heads.append(attend_by_hand(attention, part, hidden, torch.cat([context, hidden])))
+        else:
+            own, other = (attend_by_hand(attention, part, hidden, source) for source in (hidden, context))
+            heads.append(own + gate[head] * other)
     output = layer.attention.output
     attended = output.LayerNorm(output.dense(torch.cat(heads, dim=-1)) + hidden)
     inner = torch.nn.functional.gelu(layer.intermediate.dense(attended))
@@ -84,16 +92,16 @@ def to_text_by_hand(layer: BGALayer, tokens: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
-@pytest.mark.parametrize("context_bias", [None, -2.0, 1.5])
+@pytest.mark.parametrize("context_gate", [None, 0.0, 1.5])
 @pytest.mark.parametrize("shared", [True, False])
-def test_text_branch_by_hand(structure: str, context_bias: float | None, shared: bool) -> None:
+def test_text_branch_by_hand(structure: str, context_gate: float | None, shared: bool) -> None:
     """Each step of the method, one document after the other and without padding."""
-    model = make_model(context_bias=context_bias, shared_generators=shared, **STRUCTURES[structure])
+    model = make_model(context_gate=context_gate, shared_generators=shared, **STRUCTURES[structure])
     text = make_text((6, 3))
     encoder, samplers = model.text_encoder, text_samplers(model)
     with torch.no_grad():
-        if context_bias is not None:  # each layer has its own
-            bga_layers(model)[1].context_bias.fill_(0.7)  # type: ignore[union-attr]
+        if context_gate is not None:  # each head of each layer has its own
+            bga_layers(model)[1].context_gate[0] = 0.7  # type: ignore[index]
         actual = model.encode(text).hidden
         dropped = 0
         for row, length in enumerate((8, 5)):
@@ -110,8 +118,7 @@ def test_text_branch_by_hand(structure: str, context_bias: float | None, shared:
                 )
                 layer = bga_layers(model)[number]
                 generated = to_text_by_hand(layer, to_vision_by_hand(layer, generated))
-                bias = torch.zeros(5) if context_bias is None else torch.full((5,), [context_bias, 0.7][number])
-                hidden = layer_by_hand(encoder, index, hidden[0], generated[0], bias).unsqueeze(0)
+                hidden = layer_by_hand(encoder, index, hidden[0], generated[0], layer.context_gate).unsqueeze(0)
             torch.testing.assert_close(actual[row, :length], hidden[0], atol=1e-5, rtol=1e-5)
     assert dropped
 
@@ -355,14 +362,20 @@ def test_targets_of_the_cycle_are_detached() -> None:
             assert has_gradient(leaf.grad) == (not detach)
 
 
-def test_context_bias_starts_as_told_and_learns() -> None:
-    model = make_model(context_bias=-2.0, train=True)
-    biases = [layer.context_bias for layer in bga_layers(model) if layer.context_bias is not None]
-    assert [bias.item() for bias in biases] == [-2.0, -2.0]
+def test_context_gate_starts_as_told_and_learns() -> None:
+    model = make_model(context_gate=0.0, train=True)
+    gates = [layer.context_gate for layer in bga_layers(model) if layer.context_gate is not None]
+    assert [gate.tolist() for gate in gates] == [[0.0] * HEADS] * 2
     text = make_text()
     model(text, allowed=make_allowed(model, text))["crf"].backward()
-    assert all(has_gradient(bias.grad) for bias in biases)
-    assert all(layer.context_bias is None for layer in bga_layers(make_model()))
+    assert all(has_gradient(gate.grad) for gate in gates)
+    assert all(layer.context_gate is None for layer in bga_layers(make_model()))
+
+
+def test_a_closed_gate_leaves_the_encoder_as_it_was() -> None:
+    model, text = make_model(context_gate=0.0), make_text()
+    with torch.no_grad():
+        torch.testing.assert_close(model.encode(text).hidden, model.text_encoder(text.ids, text.mask))
 
 
 def test_keep_ratios_are_by_layer() -> None:
@@ -420,7 +433,7 @@ def test_each_layer_has_ways_of_its_own_between_the_spaces(vision: str, projecti
 
 def test_config_makes_the_layer() -> None:
     config = make_config(gumbel_temperature=0.5, sampler_width=7)
-    layer = BGALayer(config, 1, width=16, vision_width=12)
+    layer = BGALayer(config, 1, width=16, vision_width=12, heads=HEADS)
     assert layer.sampler is not None
     assert layer.sampler.temperature == 0.5
     assert layer.sampler.local_mlp[0].out_features == 7

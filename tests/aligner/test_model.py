@@ -215,7 +215,7 @@ def test_everything_that_should_learn_gets_a_gradient(vision: str, shared: bool,
         vision=vision,
         shared_generators=shared,
         projections=projections,
-        context_bias=0.0,
+        context_gate=0.5,
         contrast_weight=0.1,
         train=True,
     )
@@ -228,7 +228,7 @@ def test_everything_that_should_learn_gets_a_gradient(vision: str, shared: bool,
 
 def test_training_learns() -> None:
     """A few steps on four documents bring every term of the objective down."""
-    model = make_model(context_bias=-1.0, contrast_weight=1.0, dropout=0.0, train=True)
+    model = make_model(context_gate=0.3, contrast_weight=1.0, dropout=0.0, train=True)
     text, optimizer = make_text((5, 2, 4, 6)), torch.optim.Adam(model.parameters(), lr=1e-2)
     allowed, images = make_allowed(model, text), make_images(model, (0, 2, 3))
     torch.manual_seed(0)
@@ -289,7 +289,7 @@ def check_directions(model: BGAModel, *, tolerance: float = 1e-6) -> int:
 def test_gradients_by_finite_differences(kind: Any, vision: str, settings: dict[str, Any], real: bool) -> None:
     """In evaluation mode, where masks are constant nearby, and with targets that learn: what is left is smooth."""
     model = make_model(
-        vision=vision, distance=kind, detach_targets=False, context_bias=0.5, max_crops=1, crop_grid=1, **settings
+        vision=vision, distance=kind, detach_targets=False, context_gate=0.5, max_crops=1, crop_grid=1, **settings
     ).double()
     model.encode = partial(model.encode, real=real)  # type: ignore[method-assign]
     moving = check_directions(model)
@@ -680,7 +680,7 @@ def test_evaluation_knows_no_chance() -> None:
 def test_round_trip(text_encoder: str, vision: str, train_vision: bool, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"projections": train_vision, "contrast_weight": 0.5, "real_context": 0.25}
     model = make_model(
-        text=text_encoder, vision=vision, context_bias=-1.0, max_crops=1, train_vision=train_vision, **settings
+        text=text_encoder, vision=vision, context_gate=0.3, max_crops=1, train_vision=train_vision, **settings
     )
     model.save_pretrained(tmp_path / "new" / "folder")
     assert sorted(p.name for p in (tmp_path / "new" / "folder").iterdir()) == ["config.json", "model.safetensors"]

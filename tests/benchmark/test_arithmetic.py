@@ -68,7 +68,7 @@ def counted(aligner: BGAModel, batch: TextBatch) -> int:
         (0, {}),
         (1, {}),
         (2, {"generator_width": 24}),
-        (2, {"shared_generators": False, "context_bias": -2.0}),
+        (2, {"shared_generators": False, "context_gate": 0.0}),
         (1, {"sample": False, "projections": False}),
         (2, {"sampler_width": 7}),
     ],
