@@ -159,6 +159,11 @@ class Errors(metaclass=_Coded):
     )
     B353 = "There is no split to read at {path}: {reason}. Make one with: python -m spacy_bga split-pairs"
 
+    B360 = "The config has no reader in [corpora], so there is no data to check. Add [corpora.train] and [corpora.dev]."
+    B361 = "Can't make the tokenizer of this config: {error}. Check [nlp], and pass the code that it needs with --code."
+    B362 = "The check can't write its report to {path}: {reason}. Give another file by --json."
+    B363 = "There is no config {path}."
+
     # 4xx: starter encoders and the embedded corpus
     B450 = "The embedded corpus needs a folder, but {path} is a file. Name another output."
     B401 = (

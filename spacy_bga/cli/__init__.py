@@ -4,6 +4,7 @@ from spacy_bga.cli._app import app
 from spacy_bga.cli.alignment import alignment_command
 from spacy_bga.cli.benchmark import benchmark_command
 from spacy_bga.cli.convert import convert_command
+from spacy_bga.cli.debug_data import debug_data_command
 from spacy_bga.cli.embedded import embedded_command
 from spacy_bga.cli.encoders import encoders_command
 from spacy_bga.cli.export import export_command
@@ -19,6 +20,7 @@ __all__ = [
     "app",
     "benchmark_command",
     "convert_command",
+    "debug_data_command",
     "embedded_command",
     "encoders_command",
     "export_command",

@@ -8,6 +8,7 @@ import re
 import threading
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
@@ -182,6 +183,36 @@ def _describe(source: str | Path | bytes) -> str:
 
 
 # Decoding
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What an image says of itself before it is decoded: its size in pixels, its format, whether it is animated."""
+
+    width: int
+    height: int
+    format: str
+    animated: bool
+
+
+def read_header(source: str | Path | bytes) -> ImageHeader:
+    """Read an image's header, however large it would be when decoded.
+
+    source (str | Path | bytes): A path, or the encoded content.
+    RETURNS (ImageHeader): The header; the size is that of the file, before it is turned upright.
+    RAISES (ImageError): There is no header that can be read.
+    """
+    try:
+        file: IO[bytes] = io.BytesIO(source) if isinstance(source, bytes) else _open_file(source)
+        with _pillow_warnings_off, file, Image.open(file, formats=FORMATS) as image:
+            return ImageHeader(*image.size, image.format or "", bool(getattr(image, "is_animated", False)))
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(Errors.B307.format(source=_describe(source), formats=", ".join(FORMATS))) from error
+    except Exception as error:  # as many kinds as in `decode_image`
+        reason = f"{type(error).__name__}: {error}"
+        raise ImageError(Errors.B305.format(source=_describe(source), reason=reason)) from error
 
 
 def decode_image(source: str | Path | bytes, *, size: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:

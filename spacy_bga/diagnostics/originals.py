@@ -1,0 +1,50 @@
+"""The files that corpora were converted from: what a conversion mends or leaves out is not to be seen in .spacy."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from spacy_bga.corpus.convert import convert
+from spacy_bga.corpus.report import ConversionReport
+from spacy_bga.diagnostics.report import Finding, Section
+from spacy_bga.errors import BGAError
+
+_NOTICED = (
+    ("orphan_tags", "I- tags continue no entity; `convert` makes them B-, as the published scores count them"),
+    ("misaligned_spans", "spans don't end at token borders; `convert` marks their tokens as not annotated"),
+    ("overlapping_spans", "spans overlap a longer one; `convert` drops them"),
+    ("bad_lines", "lines can't be used; `convert` leaves them out"),
+    ("empty_posts", "posts have no text; `convert` leaves them out"),
+)
+
+
+def check_originals(paths: Sequence[Path], *, lang: str) -> Section | None:
+    """Convert files to a folder that is thrown away, and tell what was mended.
+
+    paths (Sequence[Path]): CoNLL or JSONL files. lang (str): The language whose tokenizer reads JSONL.
+    RETURNS (Section | None): What was found; None without files.
+    """
+    if not paths:
+        return None
+    findings: list[Finding] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for path in paths:
+            try:
+                report = convert(path, Path(folder) / "out.spacy", check_images=False, label_map={}, lang=lang)
+            except (BGAError, OSError) as error:
+                fix = "mend the line or the path that the message names"
+                findings.append(Finding("unreadable-original", "error", f"{path}: {error}", fix))
+                continue
+            findings += _mended(path, report)
+    return Section("Files before conversion", tuple(findings))
+
+
+def _mended(path: Path, report: ConversionReport) -> list[Finding]:
+    found = []
+    for key, message in _NOTICED:
+        if number := getattr(report, key):
+            places = tuple(problem for problem in report.problems if key.replace("_", " ")[:-1] in problem)
+            found.append(Finding(key.replace("_", "-"), "warning", f"{path}: {number:,} {message}", "", number, places))
+    return found or [Finding("original", "good", f"{path}: nothing to mend in {report.documents:,} documents")]
