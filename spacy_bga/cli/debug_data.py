@@ -35,9 +35,8 @@ def debug_data_command(
 ) -> None:
     """Check the corpora of a config: labels, annotation, leaks between splits, images, and what is there to learn from.
 
-    `spacy debug data` checks that the config and the pipeline can be initialized, and looks at entities only for spaCy's
-    own `ner`. This command looks at entities for `bga_ner` and at images, with spaCy's thresholds, and loads no model
-    unless --estimate is given. Run both.
+    `spacy debug data` initializes the pipeline, and looks at entities only for spaCy's own `ner`. This command looks at
+    entities for `bga_ner` and at images, by spaCy's thresholds, and loads no model without --estimate. Run both.
 
     Exits with 1 if there are errors: what stops training, or leaves nothing to learn. Warnings are yours to judge.
 
@@ -68,7 +67,7 @@ def debug_data_command(
             originals=original or (),
             measure=estimate,
         )
-        print_report(report, Printer(pretty=not no_format, ignore_warnings=ignore_warnings))
+        print_report(report, Printer(pretty=not no_format, line_max=100, ignore_warnings=ignore_warnings))
         if json is not None:
             write_report(report, json)
     if report.counts()["error"]:

@@ -73,23 +73,28 @@ class AnnotationCheck:
         reader = self.reader
         found = [
             *reader.unset.finding(
-                "no-path", "error", "{count} readers have no data", "give their path, such as --paths.train FILE.spacy"
+                "no-path", "error", "Readers without data: {count}", "give their path, such as --paths.train FILE.spacy"
             ),
             *reader.broken_files.finding(
-                "broken-file", "error", "{count} files can't be read", "make them again: python -m spacy_bga convert"
+                "broken-file",
+                "error",
+                "Files that can't be read: {count}",
+                "make them again: python -m spacy_bga convert",
             ),
             *reader.broken_docs.finding(
-                "broken-document", "error", "{count} documents can't be read", "make their file again"
+                "broken-document", "error", "Documents that can't be read: {count}", "make their file again"
             ),
             *reader.bad_images.finding(
                 "bad-image-value",
                 "error",
-                "{count} documents hold something for an image that is neither a path nor bytes",
+                "Documents with an image that is neither a path nor bytes: {count}",
                 "set `Doc._.image` to a relative path (str), encoded bytes, or a list of them",
             ),
-            *reader.empty_docs.finding("empty-document", "info", "{count} documents have no token; readers skip them"),
+            *reader.empty_docs.finding(
+                "empty-document", "info", "Documents without a token, which readers skip: {count}"
+            ),
         ]
-        if not found:
+        if not (reader.unset.count or reader.broken_files.count or reader.broken_docs.count):
             for source in reader.empty_sources:
                 message = f"There is no document in [corpora.{source.name}]"
                 found.append(Finding("no-documents", "error", message, "check its path and `limit`"))
@@ -100,34 +105,34 @@ class AnnotationCheck:
             *self.orphans.finding(
                 "orphan-tag",
                 "error",
-                "{count} I- tags continue no entity: spaCy raises E093 at these documents",
+                "I- tags that continue no entity, at which spaCy raises E093: {count}",
                 "make them B- tags; `python -m spacy_bga convert` does so with CoNLL",
             ),
             *self.only_space.finding(
-                "white-space-entity", "warning", "{count} entities are nothing but white space", "remove them"
+                "white-space-entity", "warning", "Entities of nothing but white space: {count}", "remove them"
             ),
             *self.space.finding(
                 "white-space-edge",
                 "warning",
-                "{count} entities begin or end with white space; `bga_ner` learns them without, spaCy's `ner` fails",
-                "trim them",
+                "Entities that begin or end with white space (spaCy's own `ner` fails at them): {count}",
+                "trim them; `bga_ner` learns them without it",
             ),
             *self.misaligned.finding(
                 "misaligned-entity",
                 "warning",
-                "{count} entities cross the tokenizer's borders: nothing is learnt from them, and none can be found",
+                "Entities across the tokenizer's borders, which can neither be learnt nor found: {count}",
                 "correct their ends, or add rules to the tokenizer ([nlp.tokenizer], [nlp] before_creation)",
             ),
             *self.punctuation.finding(
                 "punctuation-edge",
                 "warning",
-                "{count} entities begin or end with punctuation",
+                "Entities that begin or end with punctuation: {count}",
                 "look whether it belongs",
             ),
             *self.missing.finding(
                 "partial-annotation",
                 "info",
-                "{count} documents are annotated in part; their other tokens may be anything (misaligned spans?)",
+                "Documents annotated in part, whose other tokens may be anything (misaligned spans?): {count}",
             ),
         ]
 

@@ -41,13 +41,13 @@ class ConflictCheck:
         entities = sum(labels.total() for labels in several.values())
         findings = []
         if odd:
-            message = f"{len(odd):,} strings have one label nearly always, and sometimes another"
+            message = f"Strings with one label nearly always, and sometimes another: {len(odd):,}"
             fix = "look at the rare ones; a slip of annotation costs twice, in training and in scores"
             findings.append(Finding("odd-label", "warning", message, fix, len(odd), self._examples(odd)))
         if rest:
-            message = f"{len(rest):,} more strings have several labels; ambiguous ones are what context is for"
+            message = f"More strings with several labels, which is what context is for: {len(rest):,}"
             findings.append(Finding("several-labels", "info", message, "", len(rest), self._examples(rest)))
-        message = f"{len(several):,} of {len(self.counts):,} strings, {entities:,} entities in all, have several labels"
+        message = f"In all, {len(several):,} of {len(self.counts):,} strings are ambiguous, {entities:,} entities"
         return Section("Labels of the same string", (*findings, Finding("conflict", "info", message)))
 
     def _examples(self, conflicts: dict[str, Counter[str]]) -> tuple[str, ...]:

@@ -115,9 +115,10 @@ def measure(config: Config) -> tuple[Sample, Measure | None]:
     settings = {} if name is None else config["components"][name]
     if name is not None:
         settings["feature_cache"] = None  # what is measured must not lie in a cache already
-    nlp = util.load_model_from_config(config)
-    training = registry.resolve(nlp.config.interpolate()["training"], schema=ConfigSchemaTraining)
-    [corpus] = resolve_dot_names(nlp.config.interpolate(), [training["train_corpus"]])
+    nlp = util.load_model_from_config(config, auto_fill=True)
+    filled = nlp.config.interpolate()
+    training = registry.resolve(filled["training"], schema=ConfigSchemaTraining)
+    [corpus] = resolve_dot_names(filled, [training["train_corpus"]])
     attr = settings.get("image_attr", "image")
     sample = draw(corpus(nlp), attr=attr)
     if not sample.size:

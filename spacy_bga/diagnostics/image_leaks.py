@@ -50,14 +50,14 @@ def _between(pictures: Sequence[Picture], left: str, right: str, total: int) -> 
         place = f"{picture.first[right]} '{picture.name[:60]}' and {there.first[left]} '{there.name[:60]}'"
         places.add(f"{place}, {distance} of 64 bits apart", times=picture.counts[right])
     fix = f"leave the posts with them out of {left}; `python -m spacy_bga split-pairs` splits by image"
-    message = f"{{count}} documents of {right} ({share(same.count, total)} of those with one) have an image of {left}"
+    message = f"Documents of {right} with an image of {left}: {{count}} ({share(same.count, total)} of those with one)"
     found = same.finding("image-leak", "warning", message, fix)
-    message = f"{{count}} more documents of {right} ({share(near.count, total)}) have nearly an image of {left}"
+    message = f"More documents of {right} with nearly an image of {left}: {{count}} ({share(near.count, total)})"
     found += near.finding("image-leak-near", "warning", message, fix)
     message = (
-        f"{{count}} more documents of {right} ({share(similar.count, total)}) may have an image like one of {left}"
+        f"More documents of {right} whose image may be like one of {left}: {{count}} ({share(similar.count, total)})"
     )
-    return found + similar.finding("image-leak-similar", "info", f"{message}: other crops, the next shot, or chance")
+    return found + similar.finding("image-leak-similar", "info", f"{message}; other crops, the next shot, or chance")
 
 
 def exact_leaks(pictures: Sequence[Picture], left: str, right: str) -> Iterator[tuple[Picture, Picture, int]]:
@@ -108,7 +108,7 @@ def _repeated(pictures: Sequence[Picture], split: str) -> list[Finding]:
             picture = first[digest]
             places.add(f"{picture.first[split]} '{picture.name[:60]}' {counts[split]} times", times=counts[split] - 1)
     return places.finding(
-        "repeated-image", "info", f"{{count}} documents of {split} have the image of another one there"
+        "repeated-image", "info", f"Documents of {split} with the image of another one there: {{count}}"
     )
 
 

@@ -12,12 +12,13 @@ from spacy_bga.diagnostics.report import Finding, Section
 from spacy_bga.errors import BGAError
 
 _NOTICED = (
-    ("orphan_tags", "I- tags continue no entity; `convert` makes them B-, as the published scores count them"),
-    ("misaligned_spans", "spans don't end at token borders; `convert` marks their tokens as not annotated"),
-    ("overlapping_spans", "spans overlap a longer one; `convert` drops them"),
-    ("bad_lines", "lines can't be used; `convert` leaves them out"),
-    ("empty_posts", "posts have no text; `convert` leaves them out"),
+    ("orphan_tags", "I- tags that continue no entity (`convert` makes them B-, as published scores count them)"),
+    ("misaligned_spans", "Spans that don't end at token borders (`convert` marks their tokens as not annotated)"),
+    ("overlapping_spans", "Spans that overlap a longer one (`convert` drops them)"),
+    ("bad_lines", "Lines that can't be used (`convert` leaves them out)"),
+    ("empty_posts", "Posts without text (`convert` leaves them out)"),
 )
+_FIX = "correct the file, or accept what `convert` does"
 
 
 def check_originals(paths: Sequence[Path], *, lang: str) -> Section | None:
@@ -46,5 +47,7 @@ def _mended(path: Path, report: ConversionReport) -> list[Finding]:
     for key, message in _NOTICED:
         if number := getattr(report, key):
             places = tuple(problem for problem in report.problems if key.replace("_", " ")[:-1] in problem)
-            found.append(Finding(key.replace("_", "-"), "warning", f"{path}: {number:,} {message}", "", number, places))
+            found.append(
+                Finding(key.replace("_", "-"), "warning", f"{path}: {message}: {number:,}", "", number, places)
+            )
     return found or [Finding("original", "good", f"{path}: nothing to mend in {report.documents:,} documents")]

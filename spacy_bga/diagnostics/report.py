@@ -20,6 +20,8 @@ Cell = str | int | float
 # What the console shows of a finding's places, and what the JSON keeps: enough to mend a corpus by, and bounded.
 SHOWN = 3
 KEPT = 1000
+# What has to be told by a word where there are no symbols.
+_PLAIN = ("error", "warning")
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ def print_report(report: Report, printer: Printer) -> None:
         for table in section.tables:
             _print_table(table, printer)
         for finding in section.findings:
-            show[finding.level](finding.message)
+            plain = "" if printer.pretty or finding.level not in _PLAIN else f"{finding.level.upper()}: "
+            show[finding.level](f"{plain}{finding.message}")
             for example in finding.examples[:SHOWN]:
                 printer.text(f"    {example}")
             if len(finding.examples) > SHOWN:

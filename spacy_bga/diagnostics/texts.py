@@ -59,7 +59,7 @@ class TextCheck:
         findings = self.contradictions.finding(
             "contradictory-text",
             "warning",
-            "{count} texts are there again with other entities",
+            "Texts that are there again with other entities: {count}",
             "annotate them alike, or leave one out",
         )
         leaks = [leak for left, right in combinations(self.splits, 2) for leak in self._leaks(left, right)]
@@ -71,12 +71,12 @@ class TextCheck:
     def _leaks(self, left: str, right: str) -> list[Finding]:
         same, alike = self.leaks(left, right)
         fix = f"leave them out of {left}, or scores on {right} count what was learnt by heart"
-        message = f"{{count}} texts of {right} ({share(same.count, self.splits[right])}) are in {left}, too"
+        message = f"Texts of {right} that are in {left}, too: {{count}} ({share(same.count, self.splits[right])})"
         found = same.finding("text-leak", "warning", message, fix)
         message = (
-            f"{{count}} texts of {right} ({share(alike.count, self.splits[right])}) have the words of one in {left}"
+            f"Texts of {right} with the words of one in {left}: {{count}} ({share(alike.count, self.splits[right])})"
         )
-        return found + alike.finding("text-leak-alike", "warning", f"{message} (retweets, other links)", fix)
+        return found + alike.finding("text-leak-alike", "warning", f"{message}; retweets, other links", fix)
 
     def leaks(self, left: str, right: str) -> tuple[Places, Places]:
         """Find what two splits have in common.
@@ -102,7 +102,7 @@ class TextCheck:
         for group in self.groups.values():
             if group.counts[split] > 1:
                 places.add(f"{group.first[split]} is there {group.counts[split]} times", times=group.counts[split] - 1)
-        message = f"{{count}} documents of {split} repeat the text of another one there"
+        message = f"Documents of {split} that repeat the text of another one there: {{count}}"
         return places.finding("repeated-text", "info", message)
 
 
