@@ -34,6 +34,8 @@ class ConflictCheck:
     def section(self) -> Section:
         """RETURNS (Section): What was found."""
         several = self.conflicts()
+        if not self.counts:
+            return Section("Labels of the same string", (Finding("conflict", "info", "There is no entity"),))
         if not several:
             return Section("Labels of the same string", (Finding("conflict", "good", "No string has two labels"),))
         odd = {key: labels for key, labels in several.items() if _rare_share(labels) <= MAX_SHARE}

@@ -132,6 +132,6 @@ class CoverageCheck:
                 f"Documents of more than the {size} wordpieces of a window: {{count}}, with {self.windows:,} windows"
             )
             found += self.wide.finding("long-document", "info", f"{message} in all; their image goes with the first")
-        else:
+        elif self.kinds:
             found.append(Finding("windows", "good", "Every document fits into one window"))
         return found

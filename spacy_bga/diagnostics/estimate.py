@@ -207,7 +207,7 @@ def _tell(sample: Sample, measured: Measure | None) -> list[Finding]:
     seconds = sample.size / measured.examples_per_s
     message = (
         f"An epoch of {sample.size:,} examples takes about {_duration(seconds)} on this machine as busy as it is: "
-        f"{measured.examples_per_s:.1f} examples/s in {measured.batches} batches of {measured.batch_size:.0f}"
+        f"{measured.examples_per_s:.1f} examples/s in batches of {measured.batch_size:.0f} ({measured.batches} measured)"
     )
     found.append(Finding("epoch-seconds", "info", message, count=round(seconds)))
     if measured.images_per_s:

@@ -51,7 +51,9 @@ class LabelCheck:
         return Section("Labels", tuple(findings), tuple(self._tables()))
 
     def _tables(self) -> list[Table]:
-        splits = list(self.labels)
+        splits = [split for split in self.labels if self.images[split] or self.labels[split]]
+        if not any(self.labels.values()):
+            return []
         total: Counter[str] = sum(self.labels.values(), Counter())
         rows: list[tuple[Cell, ...]] = [
             (label, *(self.labels[s][label] for s in splits)) for label, _ in total.most_common()
