@@ -206,8 +206,8 @@ def _tell(sample: Sample, measured: Measure | None) -> list[Finding]:
     found = []
     seconds = sample.size / measured.examples_per_s
     message = (
-        f"An epoch of {sample.size:,} examples takes about {_duration(seconds)} on this machine as busy as it is: "
-        f"{measured.examples_per_s:.1f} examples/s in batches of {measured.batch_size:.0f} ({measured.batches} measured)"
+        f"An epoch of {sample.size:,} examples takes about {_duration(seconds)}, the machine as busy as it is: "
+        f"{measured.examples_per_s:.1f} examples/s in batches of {measured.batch_size:.0f}, {measured.batches} measured"
     )
     found.append(Finding("epoch-seconds", "info", message, count=round(seconds)))
     if measured.images_per_s:
