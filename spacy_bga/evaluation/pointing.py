@@ -21,7 +21,6 @@ from spacy_bga.evaluation.scores import percent
 if TYPE_CHECKING:
     from spacy.language import Language
 
-    from spacy_bga.aligner.model import BGAModel
     from spacy_bga.pipeline.alignment import Pointers
     from spacy_bga.pipeline.bga_ner import BGANer
 
@@ -40,6 +39,7 @@ def measure_pointing(
     RAISES (BGAError): The pipeline can't align, or there is no entity with a box and an image that can be used.
     """
     from spacy_bga.pipeline.bridge import get_shim
+    from spacy_bga.pipeline.heat_maps import cell_centres
 
     component = find_component(nlp)
     centres = cell_centres(get_shim(component.model).aligner)
@@ -62,42 +62,16 @@ def measure_pointing(
     }
 
 
-def cell_centres(aligner: BGAModel) -> np.ndarray:
-    """Where the patches are that the aligner sees.
-
-    Pooling averages the encoder's patches into coarser cells, which overlap where the numbers don't divide; and the
-    encoder leaves out what is less than a patch at the right and the lower margin.
-    RETURNS (np.ndarray): (rows, columns, 2), x and y of the centres in parts of the image's width and height.
-    RAISES (BGAError): There are no patches.
-    """
-    from spacy_bga.pipeline.alignment import grid_of
-
-    grid = grid_of(aligner)
-    assert aligner.visual is not None
-    patch = aligner.visual.encoder.config.patch_size / aligner.config.image_size
-    y, x = (_centres(n, of, patch) for n, of in zip(grid, aligner.visual.grid_shape, strict=True))
-    return np.stack(np.meshgrid(x, y), axis=-1)
-
-
-def _centres(n: int, n_patches: int, patch: float) -> np.ndarray:
-    """RETURNS (np.ndarray): (n,), the centres of cells along one side, as torch's adaptive pooling cuts it."""
-    cells = np.arange(n)
-    first, last = cells * n_patches // n, -(-(cells + 1) * n_patches // n)
-    return (first + last) / 2 * patch
-
-
 def find_pointers(
     nlp: Language, component: BGANer, texts: Path, boxes: Path, images: Path
 ) -> tuple[list[Target], Pointers]:
     """RETURNS (tuple[list[Target], Pointers]): Entities that have a box and an image that can be used, and what they
     generate. Raises a BGAError if there are none."""
-    from spacy_bga.pipeline.alignment import point
-    from spacy_bga.pipeline.bridge import image_features
+    from spacy_bga.pipeline.heat_maps import point_at_images
 
     targets = read_targets(nlp, texts, boxes, images, attr=component.image_attr)
-    features = image_features(component.model, folder=component.feature_cache, on_missing=component.on_missing)
-    assert features is not None
-    pointers = point(component.model, [t.span for t in targets], [t.images for t in targets], features)
+    spans, sources = [t.span for t in targets], [t.images for t in targets]
+    pointers = point_at_images(component, spans, sources, on_missing=component.on_missing)
     if pointers is None:
         raise BGAError(Errors.B527.format(boxes=boxes, texts=texts, images=images))
     return [targets[place] for place in pointers.places], pointers

@@ -36,11 +36,11 @@ def write_pictures(folder: Path, targets: Sequence[Target], maps: np.ndarray, ce
 
 def draw_map(image: Image.Image, heat: np.ndarray, target: Target, centres: np.ndarray) -> Image.Image:
     """RETURNS (PIL.Image.Image): The image with its map, the warmer the more alike, the boxes, and a ring as point."""
+    from spacy_bga.pipeline.heat_maps import warmth
+
     image = image.copy()
     image.thumbnail((SIDE, SIDE))
-    low, high = heat.min(), heat.max()
-    warmth = (heat - low) / (high - low or 1)
-    mask = Image.fromarray((255 * OPACITY * warmth).astype(np.uint8)).resize(image.size, Image.Resampling.BICUBIC)
+    mask = Image.fromarray((255 * OPACITY * warmth(heat)).astype(np.uint8)).resize(image.size, Image.Resampling.BICUBIC)
     image = Image.composite(Image.new("RGB", image.size, HEAT), image, mask)
     draw = ImageDraw.Draw(image)
     for box in target.boxes:

@@ -23,9 +23,10 @@ from spacy_bga.cli import app
 from spacy_bga.corpus.images import decode_image, to_pixels
 from spacy_bga.errors import BGAError
 from spacy_bga.evaluation.boxes import Box, Target, find_entity, read_boxes, read_targets
-from spacy_bga.evaluation.pointing import bootstrap, cell_centres, hits, measure_pointing
+from spacy_bga.evaluation.pointing import bootstrap, hits, measure_pointing
 from spacy_bga.evaluation.pointing_pictures import draw_map
 from spacy_bga.pipeline.alignment import Pointers
+from spacy_bga.pipeline.heat_maps import cell_centres
 from tests.evaluation.aligners import Entities, make_pipeline, write_images, write_texts
 from tests.pipeline.conftest import aligner_of
 
