@@ -11,8 +11,16 @@ STARTER = [*ONNX, "build>=1.2"]
 OPENVINO = ["onnx>=1.16", "openvino>=2024.4"]
 SPLITS = ["ImageHash>=4.3"]
 FIGURES = ["matplotlib>=3.8"]
+DEMO = ["streamlit>=1.60"]
 BENCHMARK = ["psutil>=5.9", "threadpoolctl>=3.5"]
-TEST = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "hypothesis>=6.100", "pytorch-crf>=0.7.2"]
+TEST = [
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
+    "hypothesis>=6.100",
+    "pytorch-crf>=0.7.2",
+    "selenium>=4.20",
+]
 
 setup(
     name=ABOUT["__title__"],
@@ -22,7 +30,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["spacy_bga", "spacy_bga.*"]),
-    package_data={"spacy_bga": ["py.typed"], "spacy_bga.starter": ["data/*.json"]},
+    package_data={"spacy_bga": ["py.typed"], "spacy_bga.starter": ["data/*.json"], "spacy_bga.viewer": ["static/*"]},
     python_requires=">=3.11",
     install_requires=[
         "spacy>=3.8.7,<3.9",
@@ -40,8 +48,9 @@ setup(
         "splits": SPLITS,
         "figures": FIGURES,
         "benchmark": BENCHMARK,
-        "test": [*STARTER, *OPENVINO, *SPLITS, *FIGURES, *BENCHMARK, *TEST],
-        "dev": [*STARTER, *OPENVINO, *SPLITS, *FIGURES, *BENCHMARK, *TEST, "ruff>=0.8", "mypy>=1.11"],
+        "demo": DEMO,
+        "test": [*STARTER, *OPENVINO, *SPLITS, *FIGURES, *BENCHMARK, *DEMO, *TEST],
+        "dev": [*STARTER, *OPENVINO, *SPLITS, *FIGURES, *BENCHMARK, *DEMO, *TEST, "ruff>=0.8", "mypy>=1.11"],
     },
     entry_points={
         "spacy_factories": ["bga_ner = spacy_bga.pipeline.bga_ner:make_bga_ner"],

@@ -1,6 +1,6 @@
 """Every message that spacy_bga raises or warns with: what happened, where, and what mends it.
 
-Codes: 1xx aligner, 2xx pipeline, 3xx corpus, 4xx starter, 5xx evaluation and console.
+Codes: 1xx aligner, 2xx pipeline, 3xx corpus, 4xx starter, 5xx evaluation and console, 6xx the viewer.
 """
 
 from __future__ import annotations
@@ -277,6 +277,17 @@ class Errors(metaclass=_Coded):
     )
     B544 = "There is no text in {path}. Give a .spacy file with documents by --texts, or leave the option out."
     B545 = 'The benchmark needs {packages}. Install it with: pip install "spacy_bga[benchmark]"'
+
+    # 6xx: the viewer
+    B600 = "The image path {image!r} is relative to nothing. Give the image root with `images`."
+    B601 = "There are {docs} documents and {gold} gold ones. Give one gold document for each, in the same order."
+    B602 = "The gold document {number} has another text, {other!r}, than the document: {text!r}. Are they in one order?"
+    B603 = (
+        'There is no corpus to view at {path}: {reason}. Give a .spacy file, a folder of them, or JSONL with a "text" '
+        "on each line."
+    )
+    B604 = "There is no pipeline in {path}: {reason}. Give the folder of a trained one, such as training/model-best."
+    B605 = 'The demo needs the package streamlit. Install it with: pip install "spacy_bga[demo]"'
 
 
 class Warnings(metaclass=_Coded):

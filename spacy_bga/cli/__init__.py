@@ -5,6 +5,7 @@ from spacy_bga.cli.alignment import alignment_command
 from spacy_bga.cli.benchmark import benchmark_command
 from spacy_bga.cli.convert import convert_command
 from spacy_bga.cli.debug_data import debug_data_command
+from spacy_bga.cli.demo import demo_command
 from spacy_bga.cli.embedded import embedded_command
 from spacy_bga.cli.encoders import encoders_command
 from spacy_bga.cli.export import export_command
@@ -14,6 +15,7 @@ from spacy_bga.cli.results import results_command
 from spacy_bga.cli.runs import runs_command
 from spacy_bga.cli.split_pairs import split_pairs_command
 from spacy_bga.cli.time_workflow import time_workflow_command
+from spacy_bga.cli.view import view_command
 
 __all__ = [
     "alignment_command",
@@ -21,6 +23,7 @@ __all__ = [
     "benchmark_command",
     "convert_command",
     "debug_data_command",
+    "demo_command",
     "embedded_command",
     "encoders_command",
     "export_command",
@@ -30,4 +33,5 @@ __all__ = [
     "runs_command",
     "split_pairs_command",
     "time_workflow_command",
+    "view_command",
 ]

@@ -46,9 +46,7 @@ def can_point(component: BGANer) -> bool:
     return aligner.visual is not None and aligner.config.n_bga_layers > 0 and aligner.config.visual_grid != 0
 
 
-def find_heat_maps(
-    component: BGANer, spans: Sequence[Span], images: Sequence[Sequence[Source]]
-) -> dict[int, HeatMap]:
+def find_heat_maps(component: BGANer, spans: Sequence[Span], images: Sequence[Sequence[Source]]) -> dict[int, HeatMap]:
     """Compare spans with the patches of their texts' images.
 
     component (BGANer): One that `can_point`. spans (Sequence[Span]): Such as entities.
