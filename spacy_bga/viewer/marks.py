@@ -32,8 +32,8 @@ class Note:
     """What a mark tells of its entity beside the label.
 
     confidence (Optional[float]): From 0 to 1. judgement (Optional[Judgement]): How it compares with the other side.
-    is_gold (bool): Whether it is a gold entity. attributes (dict[str, str]): Attributes of its element, such as its
-        heat map; unescaped.
+    is_gold (bool): Whether it is a gold entity. attributes (dict[str, str]): Attributes of its element with which it
+        points at its image; unescaped.
     """
 
     confidence: float | None = None
@@ -58,7 +58,9 @@ def render_marks(doc: Doc, notes: list[Note], colors: Mapping[str, str]) -> str:
 def _parsed(ent: Span, note: Note, color: str) -> dict[str, object]:
     """RETURNS (dict): An entity as displaCy's renderer takes it."""
     judgement = note.judgement
-    classes = f" {judgement.verdict.name.lower()}" if judgement is not None else ""
+    classes = (f" {judgement.verdict.name.lower()}" if judgement is not None else "") + (
+        " points" if note.attributes else ""
+    )
     params = {
         "label": escape(ent.label_ or "entity"),
         "bg": escape(color),

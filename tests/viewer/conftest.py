@@ -15,13 +15,14 @@ from tests.evaluation.aligners import Entities, make_pipeline, write_images
 from tests.viewer.browser import find_chromium
 
 IMAGES = ["a.png", "b.png"]
+VOCAB = spacy.blank("en").vocab
 
 
 def make_doc(text: str, entities: Entities = [], image: object = None) -> Doc:  # noqa: B006
     """A document whose tokens stand between spaces."""
     register_image_extension()
-    words = text.split(" ") if text else []
-    doc = Doc(spacy.blank("en").vocab, words=words)
+    words = text.split(" ") if text.strip() else [text] if text else []
+    doc = Doc(VOCAB, words=words)
     doc.set_ents([Span(doc, start, end, label=label) for start, end, label in entities])
     doc._.image = image
     return doc

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import spacy
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.scorer import get_ner_prf
@@ -10,9 +9,8 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from spacy_bga.viewer.comparison import Verdict, compare
-from tests.viewer.conftest import make_doc
+from tests.viewer.conftest import VOCAB, make_doc
 
-VOCAB = spacy.blank("en").vocab
 TAGS = st.lists(st.sampled_from(["O", "-", "B-PER", "I", "B-LOC"]), min_size=1, max_size=9)
 
 
