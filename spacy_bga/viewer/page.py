@@ -134,7 +134,8 @@ def _header(title: str, posts: Sequence[Post], notices: Sequence[str]) -> str:
     if any(shown.heat is not None for post in posts for shown in (*post.predicted, *post.annotated)):
         parts.append(
             '<p class="hint">Point at an underlined entity, or reach it with Tab, to see what it is aligned with in '
-            "the image. A click or Enter keeps it; Escape sends it away.</p>"
+            "the image: bright where it is most alike, dark where it is least, whatever the cosines are. A click or "
+            "Enter keeps the map; Escape sends it away.</p>"
         )
     compared = [post.comparison for post in posts if post.comparison is not None]
     if compared:

@@ -59,8 +59,9 @@ def set_scheme(driver: WebDriver, scheme: str) -> None:
 
 
 def requests(driver: WebDriver) -> list[str]:
-    """RETURNS (list[str]): The addresses that were asked for since the last time, but for what is inside the page."""
+    """RETURNS (list[str]): The addresses that were asked for since the last time, but for what is inside the page or
+    the browser itself."""
     log: list[Any] = driver.get_log("performance")  # type: ignore[no-untyped-call]
     messages = [json.loads(entry["message"])["message"] for entry in log]
     sent = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    return [url for url in sent if not url.startswith(("data:", "blob:", "about:"))]
+    return [url for url in sent if not url.startswith(("data:", "blob:", "about:", "chrome:", "chrome-untrusted:"))]
