@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 from spacy.language import Language
 
+from spacy_bga.errors import BGAError
 from spacy_bga.viewer.page import Page, render
 from spacy_bga.viewer.posts import pointing_component
 from spacy_bga.viewer.tagging import image_attr, load_pipeline
@@ -41,8 +42,12 @@ def main(folder: str) -> None:
     upload = right.file_uploader("Image", type=["jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff"])
     if pointing_component(nlp) is None:
         st.info("This pipeline was saved without its visual branch: an image is shown, but nothing is aligned with it.")
-    page = tag(nlp, text, None if upload is None else upload.getvalue())
-    st.iframe(page.html, height=620, alt=TITLE)
+    try:
+        page = tag(nlp, text, None if upload is None else upload.getvalue())
+    except BGAError as error:  # told, and the next post may do better
+        st.error(str(error))
+    else:
+        st.iframe(page.html, height=620, alt=TITLE)
 
 
 if __name__ == "__main__":
