@@ -92,8 +92,8 @@ class Errors(metaclass=_Coded):
 
     B212 = "Unknown `{name}` = '{value}'. Set it to one of: {known}."
     B213 = (
-        '`precision = "int8"` needs `backend = "onnx"`, but the backend is \'{backend}\'. Set that, or '
-        '`precision = "fp32"`.'
+        '`backend = "{backend}"` knows no `precision = "{precision}"`. Set that to one of: {known}; or the backend: '
+        '"int8" needs "onnx", "bf16" needs "torch".'
     )
     B214 = '`backend = "{backend}"` needs the package {package}. Install it with: pip install "spacy_bga[{backend}]"'
     B215 = (

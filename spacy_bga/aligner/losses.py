@@ -69,9 +69,12 @@ def contrast(generated: Tensor, real: Tensor, valid: Tensor, *, temperature: flo
     RETURNS (Tensor): A scalar; 0 for a single image.
     """
     texts, images = summarize(generated, valid), summarize(real, valid)
+    with torch.autocast(texts.device.type, enabled=False):  # in half precision, near cosines would be the same
+        texts, images = (part.to(torch.promote_types(part.dtype, torch.float32)) for part in (texts, images))
+        cosines = texts @ images.T
+        same = images.detach() @ images.detach().T > 0.9999
     with torch.no_grad():
-        same = images @ images.T > 0.9999
         same.fill_diagonal_(False)
-    logits = (texts @ images.T / temperature).masked_fill(same, torch.finfo(texts.dtype).min)
+    logits = (cosines / temperature).masked_fill(same, torch.finfo(cosines.dtype).min)
     own = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2

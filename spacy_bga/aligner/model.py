@@ -351,7 +351,7 @@ def mix_in(visual: Sampled, generated: Tensor, rows: Tensor, *, rate: float) -> 
         return generated
     chosen = torch.rand(len(rows), 1, 1, device=rows.device) < rate
     real = torch.where(chosen & visual.valid.unsqueeze(-1), visual.tokens, generated[rows])
-    return generated.index_copy(0, rows, real)
+    return generated.index_copy(0, rows, real.to(generated.dtype))
 
 
 def encoder_config(data: dict) -> PretrainedConfig:

@@ -49,7 +49,8 @@ class Standardizer(nn.Module):
         white = torch.empty_like(scaled)
         for kind, matrix in enumerate(self.whitening[layer]):
             places = self.kinds == kind
-            white[:, places] = scaled[:, places] @ matrix
+            with torch.autocast(tokens.device.type, enabled=False):  # targets are not to be rounded
+                white[:, places] = scaled[:, places] @ matrix
         return white
 
     @torch.no_grad()

@@ -15,7 +15,7 @@ def export_command(
     pipeline: Annotated[str, typer.Argument(help="The folder or the package of a trained pipeline.")],
     output: Annotated[Path, typer.Argument(help="The folder to write.")],
     backend: Annotated[str, typer.Option(help="What is to run it: onnx or openvino.")] = "onnx",
-    precision: Annotated[str, typer.Option(help="fp32, or int8 for onnx.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32; int8 for onnx; bf16 for torch.")] = "fp32",
 ) -> None:
     """Write a pipeline that tags faster on a CPU: its text branch as a graph for ONNX Runtime or OpenVINO.
 

@@ -45,6 +45,7 @@ def build_bga_model(
     context_gate: float | None = None,
     train_vision: bool = False,
     image_size: int | None = None,
+    mixed_precision: bool = False,
     dropout: float = 0.1,
     window: int = 128,
     overlap: int = 32,
@@ -59,6 +60,9 @@ def build_bga_model(
     image_size (Optional[int]): Side of the images that the vision encoder sees; None: as it was pretrained.
     keep_text, keep_visual (Union[float, List[float]]): Target keep ratios, for all BGA layers or for each.
 
+    mixed_precision (bool): Whether matrix products of the training are of bfloat16, for GPUs that are good at it;
+        weights, targets and the CRF are not.
+
     The other settings are those of `spacy_bga.aligner.config.BGAConfig`.
     RETURNS (Model): A model without weights: the component loads the encoders when it is initialized.
     """
@@ -70,6 +74,7 @@ def build_bga_model(
         keep_text=tuple(keep_text) if isinstance(keep_text, list) else keep_text,
         keep_visual=tuple(keep_visual) if isinstance(keep_visual, list) else keep_visual,
         image_size=image_size,
+        mixed_precision=mixed_precision,
         window=window,
         overlap=overlap,
         options={

@@ -17,9 +17,10 @@ from spacy_bga.aligner.model import BGAModel
 from spacy_bga.errors import BGAError, Errors
 
 Backend = Literal["torch", "onnx", "openvino"]
-Precision = Literal["fp32", "int8"]
+Precision = Literal["fp32", "bf16", "int8"]
 Encode = Callable[[Tensor, Tensor], Tensor]  # ids (W, n) and mask (W, n) to features (W, n, d)
 
+PRECISIONS = {"torch": ("fp32", "bf16"), "onnx": ("fp32", "int8"), "openvino": ("fp32",)}
 GRAPH_FILES = {"fp32": "graph.onnx", "int8": "graph.int8.onnx"}
 _building = threading.Lock()  # torch exports one graph at a time
 
@@ -66,16 +67,15 @@ ENGINES: dict[str, Callable[..., Encode]] = {"onnx": OnnxBackend, "openvino": Op
 class InferenceGraph:
     """The exported text branch of an aligner, made when it is first needed, and this process's engine that runs it.
 
-    backend (str): "torch", which needs no graph, "onnx" or "openvino". precision (str): "fp32" or "int8".
+    backend (str): "torch", which needs no graph, "onnx" or "openvino". precision (str): One of its `PRECISIONS`.
     """
 
     def __init__(self, backend: Backend = "torch", precision: Precision = "fp32"):
-        if backend not in ("torch", *ENGINES):
-            raise BGAError(Errors.B212.format(name="backend", value=backend, known=", ".join(("torch", *ENGINES))))
-        if precision not in GRAPH_FILES:
-            raise BGAError(Errors.B212.format(name="precision", value=precision, known=", ".join(GRAPH_FILES)))
-        if precision == "int8" and backend != "onnx":
-            raise BGAError(Errors.B213.format(backend=backend))
+        if backend not in PRECISIONS:
+            raise BGAError(Errors.B212.format(name="backend", value=backend, known=", ".join(PRECISIONS)))
+        if precision not in PRECISIONS[backend]:
+            known = ", ".join(PRECISIONS[backend])
+            raise BGAError(Errors.B213.format(precision=precision, backend=backend, known=known))
         self.backend = backend
         self.precision = precision
         self.content: bytes | None = None
@@ -119,6 +119,11 @@ class InferenceGraph:
         self.content = None
         self._engines.pop(os.getpid(), None)
 
+    @property
+    def _files(self) -> tuple[str, ...]:
+        """RETURNS (tuple[str, ...]): What a file with its graph is called; nothing without a graph."""
+        return () if self.backend == "torch" else (GRAPH_FILES[self.precision],)
+
     def to_bytes(self) -> dict[str, bytes]:
         """RETURNS (dict[str, bytes]): The graph by the name of its file, if there is one."""
         return {} if self.content is None else {GRAPH_FILES[self.precision]: self.content}
@@ -126,8 +131,8 @@ class InferenceGraph:
     def from_bytes(self, files: dict[str, bytes]) -> None:
         """Take what `to_bytes` returned; a graph of another precision than this one's is left alone."""
         self.drop()
-        if self.backend != "torch":
-            self.content = files.get(GRAPH_FILES[self.precision])
+        for name in self._files:
+            self.content = files.get(name)
 
     def to_disk(self, folder: Path) -> None:
         """Write the graph into a folder, if there is one; and in any case leave no older one there."""
@@ -140,8 +145,7 @@ class InferenceGraph:
 
     def from_disk(self, folder: Path) -> None:
         """Read what `to_disk` wrote."""
-        path = folder / GRAPH_FILES[self.precision]
-        self.from_bytes({path.name: path.read_bytes()} if self.backend != "torch" and path.is_file() else {})
+        self.from_bytes({path.name: path.read_bytes() for path in folder.iterdir() if path.name in self._files})
 
 
 def require(package: str, *, backend: Backend) -> ModuleType:

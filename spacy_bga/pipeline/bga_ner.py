@@ -44,7 +44,7 @@ image_root = null
 # What runs the encoder and the generators while tagging: "torch", or "onnx" (ONNX Runtime) or "openvino", each of an
 # extra of that name and faster on a CPU. Training always uses torch.
 backend = "torch"
-# "fp32", or "int8" for "onnx": faster, at some cost in accuracy.
+# "fp32"; "int8" for "onnx", or "bf16" for "torch" on a GPU: faster, at some cost in accuracy.
 precision = "fp32"
 # Whether to score also how well texts find their images, among examples with images.
 score_alignment = false
@@ -82,7 +82,7 @@ def make_bga_ner(
     visual_context: Literal["generated", "real"],
     image_root: str | None,
     backend: Literal["torch", "onnx", "openvino"],
-    precision: Literal["fp32", "int8"],
+    precision: Literal["fp32", "bf16", "int8"],
     score_alignment: bool,
     scorer: Callable | None,
 ) -> "BGANer":
@@ -128,7 +128,7 @@ class BGANer(TrainablePipe):
     image_root (Optional[Path]): The folder that the paths of images are relative to, for "real".
     backend (str): What runs while tagging: "torch", or a graph in "onnx" (ONNX Runtime) or "openvino", on the CPU. The
         graph is made when it is first needed, and saved with the component.
-    precision (str): "fp32", or with "onnx" also "int8".
+    precision (str): "fp32", or with "onnx" also "int8", with "torch" also "bf16".
     score_alignment (bool): Whether `score` also tells how well texts find their images.
     scorer (Optional[Callable]): The scoring method.
     """
@@ -149,7 +149,7 @@ class BGANer(TrainablePipe):
         visual_context: Literal["generated", "real"] = "generated",
         image_root: Path | None = None,
         backend: Literal["torch", "onnx", "openvino"] = "torch",
-        precision: Literal["fp32", "int8"] = "fp32",
+        precision: Literal["fp32", "bf16", "int8"] = "fp32",
         score_alignment: bool = False,
         scorer: Callable | None = None,
     ):

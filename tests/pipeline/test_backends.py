@@ -241,7 +241,8 @@ class TestRefused:
             ({"backend": "torch", "precision": "int8"}, "B213"),
             ({"backend": "openvino", "precision": "int8"}, "B213"),
             ({"backend": "tensorrt"}, "B212"),
-            ({"backend": "onnx", "precision": "fp16"}, "B212"),
+            ({"backend": "onnx", "precision": "fp16"}, "B213"),
+            ({"backend": "onnx", "precision": "bf16"}, "B213"),
         ],
     )
     def test_settings(self, settings: dict, code: str):
