@@ -163,13 +163,13 @@ def _accuracy(found: Mapping[str, Any]) -> list[str]:
 def _growth(found: Mapping[str, Any]) -> list[str]:
     ways = {"memory_zone": "in `nlp.memory_zone()`", "plain": "without"}
     rows = [
-        [title, _number(found[key]["growth_mb"], digits=1), _number(found[key]["mb_per_100k_docs"], digits=1)]
-        for key, title in ways.items()
+        [title, f"{way['documents']:,}", *(_number(way[key], digits=1) for key in ("growth_mb", "mb_per_100k_docs"))]
+        for way, title in ((found[name], title) for name, title in ways.items())
     ]
     return [
-        f"{_name(found['contender'])} over {found['documents']:,} documents, each with a word that never came before, "
-        "which spaCy's vocabulary keeps outside of a memory zone. From a tenth of the stream to its end.\n",
-        table(["", "Growth, MB", "Slope, MB per 100,000 documents"], rows),
+        f"{_name(found['contender'])} over documents each of which has a word that never came before, which "
+        "spaCy's vocabulary keeps outside of a memory zone. From a tenth of the stream to its end.\n",
+        table(["", "Documents", "Growth, MB", "Slope, MB per 100,000 documents"], rows),
     ]
 
 
