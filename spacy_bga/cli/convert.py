@@ -22,9 +22,7 @@ def convert_command(
         str, typer.Option(help="The folder below the image root that paths in JSONL are relative to.")
     ] = "",
     format: Annotated[str, typer.Option(help="conll, jsonl or auto.")] = "auto",
-    label_map: Annotated[
-        list[str] | None, typer.Option(help="OLD=NEW, may be repeated.", show_default="OTHER=MISC")
-    ] = None,
+    label_map: Annotated[list[str] | None, typer.Option(help="OLD=NEW: a label's new name; may be repeated.")] = None,
     lang: Annotated[str, typer.Option(help="The language whose tokenizer reads JSONL texts.")] = "en",
     split: Annotated[
         Path | None, typer.Option(help="A file of split-pairs, to convert only one part of the pairs in JSONL.")

@@ -22,9 +22,6 @@ from spacy_bga.errors import BGAError, Errors
 
 Format = Literal["auto", "conll", "jsonl"]
 
-# Twitter-2015 writes OTHER where Twitter-2017 writes MISC.
-LABEL_MAP = {"OTHER": "MISC"}
-
 
 def convert(
     source: str | Path,
@@ -51,7 +48,7 @@ def convert(
     image_prefix (str): What the paths in JSONL are relative to, below the image root: several sources with folders of
         their own can then share one root.
     format (str): "conll", "jsonl", or "auto": by the name and first line of the source.
-    label_map (Mapping[str, str] | None): Old labels and their new names; None: OTHER becomes MISC.
+    label_map (Mapping[str, str] | None): Old labels and their new names; others stay.
     lang (str): The language whose tokenizer reads JSONL texts.
     split (str | Path | None): A split of image-text pairs in JSONL, to convert only one part of them.
     part (Literal["train", "dev", "test"] | None): That part. Of dev and test, each image with its first text only.
@@ -68,7 +65,7 @@ def convert(
     _check_places(source, output, Path(images) if images is not None else None)
     nlp = _blank(lang)
     tally = Tally()
-    labels = LABEL_MAP if label_map is None else label_map
+    labels = label_map or {}
     format = _detect_format(source) if format == "auto" else format
     wanted = part is not None
     if wanted != (split is not None) or (wanted and (part not in get_args(Part) or format != "jsonl")):

@@ -33,7 +33,7 @@ def check_originals(paths: Sequence[Path], *, lang: str) -> Section | None:
     with tempfile.TemporaryDirectory() as folder:
         for path in paths:
             try:
-                report = convert(path, Path(folder) / "out.spacy", check_images=False, label_map={}, lang=lang)
+                report = convert(path, Path(folder) / "out.spacy", check_images=False, lang=lang)
             except (BGAError, OSError) as error:
                 fix = "mend the line or the path that the message names"
                 findings.append(Finding("unreadable-original", "error", f"{path}: {error}", fix))

@@ -52,7 +52,7 @@ def jsonl(tmp_path, photos, encode):
 
 
 def test_conll(conll, photos, tmp_path):
-    report = convert(conll, tmp_path / "out" / "train.spacy", images=photos)
+    report = convert(conll, tmp_path / "out" / "train.spacy", images=photos, label_map={"OTHER": "MISC"})
     docs = docs_of(tmp_path / "out" / "train.spacy")
     assert [doc._.image for doc in docs] == ["0.jpg", None, "1.jpg"]
     assert [[(e.text, e.label_) for e in doc.ents] for doc in docs] == [[("Kawhi", "PER")], [("NBA", "MISC")], []]
@@ -62,9 +62,9 @@ def test_conll(conll, photos, tmp_path):
     assert (report.orphan_tags, report.labels_mapped, report.empty_posts) == (1, {"OTHER=MISC": 1}, 1)
 
 
-def test_conll_without_images_and_with_own_labels(conll, tmp_path):
-    report = convert(conll, tmp_path / "a.spacy", label_map={"PER": "PERSON"})
-    assert report.entities == {"OTHER": 1, "PERSON": 1}
+def test_conll_without_images_and_with_its_own_labels(conll, tmp_path):
+    report = convert(conll, tmp_path / "a.spacy")
+    assert report.entities == {"OTHER": 1, "PER": 1}
     assert (report.images, report.images_missing, report.documents_without_image) == (0, 0, 3)
 
 
