@@ -14,6 +14,7 @@ import onnx
 import pytest
 import spacy
 import torch
+from spacy.cli.package import get_meta
 from spacy.language import Language
 from typer.testing import CliRunner
 
@@ -23,6 +24,7 @@ from spacy_bga.errors import BGAError
 from spacy_bga.pipeline import backends
 from spacy_bga.pipeline.backends import GRAPH_FILES, InferenceGraph
 from spacy_bga.pipeline.bridge import get_shim
+from spacy_bga.pipeline.export import export_pipeline
 from spacy_bga.pipeline.quantization import quantize
 from tests.aligner.tiny import make_model, make_text
 from tests.pipeline.conftest import POSTS, aligner_of, found, make_examples, pipe_of, train
@@ -120,6 +122,12 @@ class TestSaved:
         assert nlp.config["components"]["bga_ner"]["backend"] == "onnx"
         assert entities(nlp) == entities(tagger)
         assert entities(load(exported, "openvino")) == entities(tagger)
+
+    def test_a_package_asks_for_what_runs_it(self, exported: Path, tmp_path: Path):
+        meta = get_meta(exported, spacy.load(exported).meta)
+        assert any(name.startswith("spacy_bga[onnx]>=") for name in meta["requirements"])
+        export_pipeline(exported, tmp_path / "torch", backend="torch")
+        assert spacy.load(tmp_path / "torch").meta["requirements"] == []
 
     def test_it_is_in_the_bytes(self, exported: Path, tagger: Language, never_export):
         never_export()
