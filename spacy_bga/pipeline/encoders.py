@@ -18,6 +18,9 @@ from spacy_bga.errors import BGAError, Errors
 HUB_TIMEOUT = 5.0
 """Seconds the Hub gets for its first answer: one that cannot be reached must not hold up a training run."""
 
+LICENCE_FILE = "README.md"
+"""The file of an encoder that states its licence, in the YAML in front."""
+
 TOKENIZER_SUFFIXES = (".json", ".txt", ".model", ".codes", ".bpe")
 
 
@@ -192,7 +195,8 @@ def _wanted_files(files: list[str]) -> list[str]:
     weights = weights or [file for file in files if file.startswith("model-") and file.endswith(".safetensors")]
     if not weights:
         raise EncoderAbsent("it has no weights in safetensors (pickled weights are never loaded)")
-    return weights + [file for file in files if "/" not in file and file.endswith(TOKENIZER_SUFFIXES)]
+    rest = [file for file in files if "/" not in file and file.endswith(TOKENIZER_SUFFIXES)]
+    return weights + rest + [file for file in files if file == LICENCE_FILE]
 
 
 def _whole(folder: Path) -> Path:

@@ -52,7 +52,9 @@ class FakeHub:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
-    fake = FakeHub(tmp_path, files=("config.json", "model.safetensors", "vocab.txt", "onnx/model.onnx", "model.bin"))
+    fake = FakeHub(
+        tmp_path, files=("config.json", "model.safetensors", "vocab.txt", "onnx/model.onnx", "model.bin", "README.md")
+    )
     monkeypatch.setattr(huggingface_hub, "HfApi", lambda: fake)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fake.snapshot_download)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
@@ -80,9 +82,9 @@ def test_places_are_asked_in_order(hub: FakeHub, tmp_path: Path):
     assert hub.asked == 1
 
 
-def test_hub_gives_safetensors_and_tokenizer_only(hub: FakeHub):
+def test_hub_gives_safetensors_tokenizer_and_licence_only(hub: FakeHub):
     resolve_encoder(NAME)
-    assert sorted(hub.wanted) == ["config.json", "model.safetensors", "vocab.txt"]
+    assert sorted(hub.wanted) == ["README.md", "config.json", "model.safetensors", "vocab.txt"]
 
 
 def test_hub_sharded_weights(hub: FakeHub):
