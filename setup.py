@@ -60,6 +60,7 @@ setup(
             "spacy_bga.MixedCorpus.v1 = spacy_bga.corpus.readers:create_mixed_corpus",
         ],
         "spacy_batchers": ["spacy_bga.batch_by_length.v1 = spacy_bga.corpus.batcher:create_length_batcher"],
+        "spacy_callbacks": ["spacy_bga.complete_meta.v1 = spacy_bga.sharing.meta:create_complete_meta"],
         "spacy_loggers": ["spacy_bga.ConsoleLogger.v1 = spacy_bga.pipeline.loggers:console_logger"],
     },
     classifiers=[

@@ -1,6 +1,6 @@
 """Every message that spacy_bga raises or warns with: what happened, where, and what mends it.
 
-Codes: 1xx aligner, 2xx pipeline, 3xx corpus, 4xx starter, 5xx evaluation and console, 6xx the viewer.
+Codes: 1xx aligner, 2xx pipeline, 3xx corpus, 4xx starter, 5xx evaluation and console, 6xx the viewer and sharing.
 """
 
 from __future__ import annotations
@@ -289,6 +289,22 @@ class Errors(metaclass=_Coded):
     B604 = "There is no pipeline in {path}: {reason}. Give the folder of a trained one, such as training/model-best."
     B605 = 'The demo needs the package streamlit. Install it with: pip install "spacy_bga[demo]"'
 
+    # 65x: sharing
+    B650 = "There is no `bga_ner` in this pipeline ({pipes}), so there is no model card to write for it."
+    B651 = "What {path} states about the pipeline can't be used: {reason}. It may state: {known}."
+    B652 = (
+        "There are no scores of entities in {path}: {reason}. Give the file that this wrote: "
+        "python -m spacy evaluate PIPELINE TEST --output"
+    )
+    B653 = (
+        "{path} is no wheel of a pipeline: {reason}. Make one with: "
+        "python -m spacy package PIPELINE packages --build wheel"
+    )
+    B654 = (
+        "{repo} could not be published: {reason}. Check the name (OWNER/NAME) and the network, and log in with: "
+        "huggingface-cli login"
+    )
+
 
 class Warnings(metaclass=_Coded):
     # 2xx: the pipeline component
@@ -316,3 +332,14 @@ class Warnings(metaclass=_Coded):
     W501 = "{run} was made from other inputs (config, seed or data) than there are now: {path} is made again."
     W502 = "{run} is left out: another process is at it. If there is none, remove {lock}."
     W503 = "Waiting for another process to train what they start from: {runs}"
+
+    # 65x: sharing
+    W650 = (
+        "The licence of the encoder {name} is stated neither in its README.md nor in its SOURCE.json, so meta.json "
+        "lacks it. Look it up, and state it in the `sources` of the file that `spacy_bga.complete_meta.v1` gets as "
+        "`meta`."
+    )
+    W651 = (
+        'The pipeline states no licence, so nobody may use it. State it as "license" in the file that '
+        "`spacy_bga.complete_meta.v1` gets as `meta`."
+    )

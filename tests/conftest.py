@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,14 @@ WORDS = [*"kevin durant joins the warriors in oakland new york apple paris love 
 @pytest.fixture(scope="session")
 def text_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT of 3 layers and width 16, with a WordPiece tokenizer that knows a few words and all of a-z."""
-    folder = tmp_path_factory.mktemp("text_encoder")
     letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    return write_text_encoder(tmp_path_factory.mktemp("text_encoder"), words=WORDS, letters=letters)
+
+
+def write_text_encoder(folder: Path, *, words: Iterable[str], letters: Iterable[str]) -> Path:
+    """RETURNS (Path): The folder, with a random BERT of 3 layers and width 16 that knows these words and letters."""
+    letters = list(letters)
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
     pieces += [p for p in [*letters, *(f"##{letter}" for letter in letters)] if p not in pieces]
     (folder / "vocab.txt").write_text("\n".join(pieces), encoding="utf8")
     BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=True).save_pretrained(folder)

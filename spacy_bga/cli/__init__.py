@@ -10,7 +10,9 @@ from spacy_bga.cli.embedded import embedded_command
 from spacy_bga.cli.encoders import encoders_command
 from spacy_bga.cli.export import export_command
 from spacy_bga.cli.measure_package import measure_package_command
+from spacy_bga.cli.model_card import model_card_command
 from spacy_bga.cli.pointing import pointing_command
+from spacy_bga.cli.push import push_command
 from spacy_bga.cli.results import results_command
 from spacy_bga.cli.runs import runs_command
 from spacy_bga.cli.split_pairs import split_pairs_command
@@ -28,7 +30,9 @@ __all__ = [
     "encoders_command",
     "export_command",
     "measure_package_command",
+    "model_card_command",
     "pointing_command",
+    "push_command",
     "results_command",
     "runs_command",
     "split_pairs_command",
