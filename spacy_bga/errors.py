@@ -335,9 +335,8 @@ class Warnings(metaclass=_Coded):
 
     # 65x: sharing
     W650 = (
-        "The licence of the encoder {name} is stated neither in its README.md nor in its SOURCE.json, so meta.json "
-        "lacks it. Look it up, and state it in the `sources` of the file that `spacy_bga.complete_meta.v1` gets as "
-        "`meta`."
+        "The licence of the source {name} is not known, so meta.json lacks it. Look it up, and state it in the "
+        "`sources` of the file that `spacy_bga.complete_meta.v1` gets as `meta`."
     )
     W651 = (
         'The pipeline states no licence, so nobody may use it. State it as "license" in the file that '

@@ -3,13 +3,14 @@
 # No `from __future__ import annotations`: spaCy validates settings against the annotations, and wants types.
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from spacy.language import Language
 
-from spacy_bga.errors import BGAError, Errors
+from spacy_bga.errors import BGAError, Errors, Warnings
 
 STATED = ("name", "version", "description", "author", "email", "url", "license", "sources", "notes", "requirements")
 """What only its maker can tell about a pipeline; all else in meta.json is measured, or follows from the pipeline."""
@@ -23,7 +24,8 @@ def create_complete_meta(meta: str | Path | None = None) -> Callable[[Language],
 
     meta (Optional[Union[str, Path]]): A JSON file in the form of meta.json that states what only its maker knows:
         "license", "author", "description", and as "sources" the data with their licences.
-    RETURNS (Callable[[Language], Language]): The callback; it changes `nlp.meta` only.
+    RETURNS (Callable[[Language], Language]): The callback; it changes `nlp.meta` only, and warns of a source whose
+        licence is stated nowhere.
     RAISES (BGAError): The file can't be used; this comes before training begins.
     """
     stated = {} if meta is None else read_stated(Path(meta))
@@ -31,8 +33,13 @@ def create_complete_meta(meta: str | Path | None = None) -> Callable[[Language],
     def complete_meta(nlp: Language) -> Language:
         from spacy_bga.sharing.sources import encoder_sources, inherited_sources, merge_sources
 
-        own = stated.get("sources", ())
-        nlp.meta.update(stated, sources=merge_sources([*own, *inherited_sources(nlp), *encoder_sources(nlp), *own]))
+        own = stated.get("sources") or ()
+        # Its maker's own come first, and also last, since the last word counts.
+        sources = merge_sources([*own, *inherited_sources(nlp), *encoder_sources(nlp), *own])
+        for source in sources:
+            if not source.get("license"):
+                warnings.warn(Warnings.W650.format(name=source["name"]), stacklevel=2)
+        nlp.meta.update(stated, sources=sources)
         return nlp
 
     return complete_meta

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from spacy.language import Language
-
-from spacy_bga.errors import Warnings
 
 Source = dict[str, str]
 """An entry of `sources` in meta.json: "name", and as far as known "url", "author", "license", "role" and "origin"."""
@@ -20,7 +16,7 @@ def encoder_sources(nlp: Language) -> list[Source]:
     """List the pretrained encoders that the `bga_ner` components of a pipeline began with.
 
     nlp (Language): The pipeline.
-    RETURNS (list[Source]): Each encoder once. A warning names those whose licence is stated nowhere.
+    RETURNS (list[Source]): Each encoder once.
     """
     from spacy_bga.pipeline.bga_ner import BGANer
     from spacy_bga.pipeline.bridge import get_shim
@@ -50,10 +46,7 @@ def encoder_source(name: str, *, role: str) -> Source:
     source = {"name": name, "url": f"https://huggingface.co/{name}"} if on_hub else {"name": Path(name).name}
     if on_hub and "/" in name:
         source["author"] = name.partition("/")[0]
-    source |= {"role": role, **({} if encoder is None else _stated_in(encoder.path))}
-    if "license" not in source:
-        warnings.warn(Warnings.W650.format(name=source["name"]), stacklevel=2)
-    return source
+    return source | {"role": role, **({} if encoder is None else _stated_in(encoder.path))}
 
 
 def merge_sources(entries: Iterable[Mapping[str, str] | str]) -> list[Source]:
@@ -74,7 +67,8 @@ def inherited_sources(nlp: Language) -> Iterator[Source]:
     components = nlp.config.interpolate().get("initialize", {}).get("components", {})
     for settings in components.values():
         if aligner := (settings or {}).get("aligner"):
-            yield from _read_object(Path(aligner) / "meta.json").get("sources") or ()
+            meta = Path(aligner) / "meta.json"
+            yield from (json.loads(meta.read_text(encoding="utf8")).get("sources") or ()) if meta.is_file() else ()
 
 
 def _stated_in(folder: Path) -> Source:
@@ -95,7 +89,3 @@ def _stated_in(folder: Path) -> Source:
     except (YAMLError, ValueError):
         licence = None
     return stated | ({"license": licence} if isinstance(licence, str) else {})
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf8")) if path.is_file() else {}

@@ -31,7 +31,7 @@ def write(path: Path, content: object) -> Path:
 def test_it_is_registered(nlp: Language):
     complete = registry.resolve({"before_to_disk": {"@callbacks": "spacy_bga.complete_meta.v1"}})["before_to_disk"]
     assert complete(nlp) is nlp
-    assert [source["name"] for source in nlp.meta["sources"]] == ["vision", "text"][::-1]
+    assert [source["name"] for source in nlp.meta["sources"]] == ["text", "vision"]
 
 
 def test_twice_is_once(nlp: Language, tmp_path: Path):
@@ -45,7 +45,9 @@ def test_what_is_stated_goes_before_what_is_found(nlp: Language, tmp_path: Path)
     stated = write(tmp_path / "meta.json", {"sources": [{"name": "text", "license": "MIT"}, "mine"], "license": "MIT"})
     with pytest.raises(BGAError, match="B651"):  # spaCy allows names or objects, not both
         create_complete_meta(stated)
-    write(stated, {"sources": [{"name": "text", "license": "MIT"}, {"name": "mine"}], "license": "MIT"})
+    write(
+        stated, {"sources": [{"name": "text", "license": "MIT"}, {"name": "mine", "license": "MIT"}], "license": "MIT"}
+    )
     nlp.meta["license"] = "other"
     sources = {source["name"]: source for source in create_complete_meta(stated)(nlp).meta["sources"]}
     assert list(sources) == ["text", "mine", "vision"]
@@ -55,7 +57,9 @@ def test_what_is_stated_goes_before_what_is_found(nlp: Language, tmp_path: Path)
 
 def test_names_alone(nlp: Language, tmp_path: Path):
     complete = create_complete_meta(write(tmp_path / "meta.json", {"sources": ["a", "b"]}))
-    assert complete(nlp).meta["sources"][:2] == [{"name": "a"}, {"name": "b"}]
+    with pytest.warns(UserWarning, match="the source [ab] is"):
+        complete(nlp)
+    assert nlp.meta["sources"][:2] == [{"name": "a"}, {"name": "b"}]
 
 
 def test_sources_of_what_it_began_with(nlp: Language, tmp_path: Path):
@@ -96,9 +100,14 @@ def test_unknown_licence(card: str | None, text_encoder_folder: Path, tmp_path: 
         (folder / file.name).write_bytes(file.read_bytes())
     if card is not None:
         (folder / "README.md").write_text(card, encoding="utf8")
-    with pytest.warns(UserWarning, match=r"W650.*The licence of the encoder mine is stated neither"):
-        source = encoder_source(str(folder), role="text encoder")
-    assert source == {"name": "mine", "role": "text encoder"}  # where it lay is nobody's business
+    # Where it lay is nobody's business.
+    assert encoder_source(str(folder), role="text encoder") == {"name": "mine", "role": "text encoder"}
+    nlp = spacy.blank("en")
+    nlp.add_pipe("bga_ner", config={"model": architecture(folder, None)})
+    with pytest.warns(UserWarning, match=r"W650.*The licence of the source mine is not known"):
+        create_complete_meta()(nlp)
+    stated = write(tmp_path / "meta.json", {"sources": [{"name": "mine", "license": "MIT"}]})
+    assert create_complete_meta(stated)(nlp).meta["sources"][0]["license"] == "MIT"  # and no warning
 
 
 def test_an_encoder_of_the_hub(text_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
