@@ -1,6 +1,6 @@
 """Every message that spacy_bga raises or warns with: what happened, where, and what mends it.
 
-Codes: 1xx aligner, 2xx pipeline, 3xx corpus, 4xx starter, 5xx evaluation and console, 6xx the viewer and sharing.
+Codes: 1xx aligner, 2xx pipeline, 3xx corpus, 4xx starter, 5xx evaluation and console, 6xx viewer, scores and sharing.
 """
 
 from __future__ import annotations
@@ -288,6 +288,12 @@ class Errors(metaclass=_Coded):
     )
     B604 = "There is no pipeline in {path}: {reason}. Give the folder of a trained one, such as training/model-best."
     B605 = 'The demo needs the package streamlit. Install it with: pip install "spacy_bga[demo]"'
+
+    # 61x: confidence and scores
+    B610 = (
+        "An entity whose posterior is asked for lies outside its document, has no token, or a label that the CRF does "
+        "not have. Give the document, the first token, the token after the last, and the number of the label."
+    )
 
     # 65x: sharing
     B650 = "There is no `bga_ner` in this pipeline ({pipes}), so there is no model card to write for it."

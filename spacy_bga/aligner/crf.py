@@ -1,4 +1,4 @@
-"""Linear-chain CRF over BIO tags: likelihood of partial annotation, Viterbi and marginals, over a whole batch at once.
+"""Linear-chain CRF over BIO tags: likelihood of partial annotation, Viterbi and posteriors, over a whole batch at once.
 
 Shapes: `B` documents, `t` tokens (padded on the right), `L` tags.
 """
@@ -127,6 +127,57 @@ class CRF(nn.Module):
             alpha, beta, _ = _forward_backward(scores, *self._constrained(scores.dtype), mask.sum(1))
             posterior = torch.softmax(alpha + beta - scores, dim=-1)
             return posterior.masked_fill(~mask.unsqueeze(-1), 0.0).to(self.transitions.dtype)
+
+    def entity_posteriors(
+        self, emissions: Tensor, mask: Tensor, entities: Tensor, allowed: Tensor | None = None
+    ) -> Tensor:
+        """Compute the posterior of whole entities: that tokens i to j are one with the label X, and it ends there.
+
+            p(y_i = B-X, y_(i+1) = ... = y_j = I-X, y_(j+1) != I-X) = exp(alpha_i(B-X) + inside + after) / Z
+
+            inside = sum_(k = i+1 ... j) transitions[y_(k-1), y_k] + emissions[k, I-X]
+            after  = log sum_(z != I-X) exp(transitions[y_j, z] + beta_(j+1)(z)), or end[y_j] at a document's last token
+
+        where alpha_i sums what leads to a tag of token i, its emission included, and beta_(j+1) what follows from one.
+        Source: the constrained forward-backward of Culotta and McCallum 2004, "Confidence Estimation for Information
+        Extraction", section 3, in closed form: the constraint fixes all tags of the entity.
+
+        emissions (Tensor): Scores of the tags `(B, t, L)`.
+        mask (Tensor): True at tokens, False at padding, which is on the right `(B, t)`, bool.
+        entities (Tensor): Document, first token, token after the last, and number of the label `(S, 4)`, int64.
+        allowed (Optional[Tensor]): Tags to choose from `(B, t, L)`, bool; they are given. Defaults to all.
+        RETURNS (Tensor): Probabilities `(S,)`. No gradient.
+        """
+        self._check(emissions, mask, allowed)
+        rows, first, end, label = entities.to(emissions.device).unbind(1)
+        used, rows = rows.unique(return_inverse=True)  # no other document is looked at
+        if len(used) == 0:
+            return self.transitions.new_zeros(0)
+        lengths = mask.sum(1)[used]
+        if not (
+            (first >= 0) & (first < end) & (end <= lengths[rows]) & (label >= 0) & (label < len(self.labels))
+        ).all():
+            raise BGAError(Errors.B610)
+        with torch.no_grad():
+            mask = mask[used, : lengths.max()]
+            scores = _working(emissions[used, : mask.shape[1]]).masked_fill(~mask.unsqueeze(-1), 0.0)
+            if allowed is not None:
+                scores = scores.masked_fill(~allowed[used, : mask.shape[1]], FORBIDDEN)
+            transitions, start, last = self._constrained(scores.dtype)
+            alpha, beta, log_z = _forward_backward(scores, transitions, start, last, lengths)
+            b, i = 1 + 2 * label, 2 + 2 * label
+            longer = end - first > 1
+            # Sums from a document's beginning, of every label: what lies between two places is one subtraction away
+            totals = (scores + transitions.diagonal()).cumsum(1)
+            inside = totals[rows, end - 1, i] - totals[rows, first, i]
+            inside += torch.where(longer, transitions[b, i] - transitions[i, i], 0.0)
+            tag = torch.where(longer, i, b)
+            following = (transitions[tag] + beta[rows, end.clamp(max=mask.shape[1] - 1)]).scatter(
+                1, i[:, None], -torch.inf
+            )
+            after = torch.where(end < lengths[rows], following.logsumexp(1), last[tag])
+            posterior = (alpha[rows, first, b] + inside + after - log_z[rows]).exp()
+            return posterior.clamp(max=1.0).to(self.transitions.dtype)
 
     def viterbi(self, emissions: Tensor, mask: Tensor, allowed: Tensor | None = None) -> Tensor:
         """Find the best tag sequence of each document (Viterbi 1967).

@@ -4,7 +4,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import srsly
 from spacy import util
@@ -16,9 +16,8 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
 
 from spacy_bga.errors import BGAError, Errors
-
-if TYPE_CHECKING:
-    import numpy as np
+from spacy_bga.pipeline.confidence import register_confidence_extension, set_confidences
+from spacy_bga.pipeline.tags import Tagging, blocked_spans, merge_entities, to_spans
 
 DEFAULT_CONFIG = """
 [bga_ner]
@@ -26,6 +25,8 @@ DEFAULT_CONFIG = """
 rate_scales = {"encoder": 1.0, "generator": 5.0, "head": 10.0}
 # Entities already on a Doc are kept, and new ones that overlap them dropped; true replaces them all.
 overwrite = false
+# Whether to tell how sure each entity is: `ent._.bga_confidence`, its posterior probability.
+confidence = false
 # Wordpieces that go through the encoder at once while tagging, padding included; null: what suits the device.
 max_wordpieces = null
 # Whether a saved pipeline can go on learning from images. It never needs that to tag.
@@ -60,6 +61,7 @@ bga_layers = 2
 image_size = 224
 """
 LOSS_TERMS = ("crf", "recon", "cycle", "ratio", "contrast")
+register_confidence_extension()  # here, as each `nlp` loads this module: Docs from elsewhere have the attribute, too
 
 
 @Language.factory(
@@ -74,6 +76,7 @@ def make_bga_ner(
     model: Model,
     rate_scales: dict[str, float],
     overwrite: bool,
+    confidence: bool,
     max_wordpieces: int | None,
     save_visual_branch: bool,
     image_attr: str,
@@ -93,6 +96,7 @@ def make_bga_ner(
         name,
         rate_scales=rate_scales,
         overwrite=overwrite,
+        confidence=confidence,
         max_wordpieces=max_wordpieces,
         save_visual_branch=save_visual_branch,
         image_attr=image_attr,
@@ -113,24 +117,22 @@ class BGANer(TrainablePipe):
     It learns from texts with labels, from texts with images, and from both; it tags from text alone.
 
     vocab (Vocab): The shared vocabulary. model (Model): Of the architecture `spacy_bga.BGAModel.v1`.
-    name (str): The component's name.
+    name (str): The component's name. scorer (Optional[Callable]): The scoring method.
     rate_scales (Mapping[str, float]): What the learning rate is multiplied by, for "encoder", "generator" and "head".
     overwrite (bool): Whether entities already on a Doc are replaced. Else they are kept, and respected.
+    confidence (bool): Whether to set `ent._.bga_confidence`, the posterior of each entity that it finds.
     max_wordpieces (Optional[int]): The most wordpieces that go through the encoder at once while tagging; None: few
-        enough for a CPU's caches, or as many as keep a GPU busy. While training, a batch is one graph: bound it with
-        the batcher.
+        enough for a CPU's caches, or as many as keep a GPU busy. The batcher bounds those of training.
     save_visual_branch (bool): Whether to save what only training from images needs.
     image_attr (str): The extension attribute that holds a Doc's image.
     feature_cache (Optional[Path]): A folder for the features of a frozen vision encoder.
     on_missing (str): What to do about an image that can't be decoded: "warn", "error" or "ignore".
     visual_context (str): What the text attends to while tagging: "generated" features, or the "real" ones of those
-        documents that have an image.
-    image_root (Optional[Path]): The folder that the paths of images are relative to, for "real".
+        documents that have an image; image_root (Optional[Path]) is the folder that their paths are relative to.
     backend (str): What runs while tagging: "torch", or a graph in "onnx" (ONNX Runtime) or "openvino", on the CPU. The
         graph is made when it is first needed, and saved with the component.
     precision (str): "fp32", or with "onnx" also "int8", with "torch" also "bf16".
     score_alignment (bool): Whether `score` also tells how well texts find their images.
-    scorer (Optional[Callable]): The scoring method.
     """
 
     def __init__(
@@ -141,6 +143,7 @@ class BGANer(TrainablePipe):
         *,
         rate_scales: Mapping[str, float] | None = None,
         overwrite: bool = False,
+        confidence: bool = False,
         max_wordpieces: int | None = None,
         save_visual_branch: bool = False,
         image_attr: str = "image",
@@ -158,6 +161,7 @@ class BGANer(TrainablePipe):
         super().__init__(vocab, model, name, labels=[])
         self.scorer = scorer
         self.overwrite = overwrite
+        self.confidence = confidence
         self.max_wordpieces = max_wordpieces
         self.image_attr = image_attr
         self.feature_cache = feature_cache
@@ -255,32 +259,31 @@ class BGANer(TrainablePipe):
         if aligner is not None:
             self._shim.aligner.start_from(aligner_folder(Path(aligner), name=self.name))
 
-    def predict(self, docs: Iterable[Doc]) -> list["np.ndarray"]:
+    def predict(self, docs: Iterable[Doc]) -> list[Tagging]:
         """Find the best tags, without modifying the docs. No image is looked at, unless `visual_context` is "real".
 
         docs (Iterable[Doc]): The documents.
-        RETURNS (list[np.ndarray]): For each document, a BIO tag id for each token that isn't white space.
+        RETURNS (list[Tagging]): For each document, its tags, and how sure their entities are if `confidence` is set.
         """
         from spacy_bga.pipeline.bridge import predict_tags
 
         docs = list(docs)
-        settings: dict[str, Any] = {"max_wordpieces": self.max_wordpieces, "overwrite": self.overwrite}
-        features = self._image_features() if self.visual_context == "real" else None
-        if features is not None:
+        settings: dict[str, Any] = {k: getattr(self, k) for k in ("max_wordpieces", "overwrite", "confidence")}
+        if (features := self._image_features() if self.visual_context == "real" else None) is not None:
             images = [features.images_of(doc, attr=self.image_attr, root=self.image_root) for doc in docs]
             settings |= {"features": features, "images": images}
         return predict_tags(self.model, docs, **settings)
 
-    def set_annotations(self, docs: Iterable[Doc], tags: Iterable["np.ndarray"]) -> None:
-        """Set `doc.ents` from predicted tags.
+    def set_annotations(self, docs: Iterable[Doc], taggings: Iterable[Tagging]) -> None:
+        """Set `doc.ents` from predicted tags, and `ent._.bga_confidence` from their confidences, if there are any.
 
-        docs (Iterable[Doc]): The documents. tags (Iterable[np.ndarray]): What `predict` returned for them.
+        docs (Iterable[Doc]): The documents. taggings (Iterable[Tagging]): What `predict` returned for them.
         """
-        from spacy_bga.pipeline.tags import blocked_spans, merge_entities, to_spans
-
-        for doc, ids in zip(docs, tags, strict=True):
-            entities = merge_entities(doc, to_spans(doc, ids, self.labels), overwrite=self.overwrite)
+        for doc, tagging in zip(docs, taggings, strict=True):
+            found = to_spans(doc, tagging.tags, self.labels)
+            entities = merge_entities(doc, found, overwrite=self.overwrite)
             doc.set_ents(entities, blocked=blocked_spans(doc), default="outside")
+            set_confidences(doc, found, tagging.confidence, overwrite=self.overwrite)
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
         """Tag a stream. If a batch fails, its documents are tried one by one before the error handler is asked.
@@ -314,7 +317,7 @@ class BGANer(TrainablePipe):
         """Learn from a batch. An example contributes what it has: annotation, an image, or both.
 
         examples (Iterable[Example]): The batch. drop (float): The dropout rate of the text side.
-        sgd (Optional[Optimizer]): The optimizer; None leaves the gradients to a later `finish_update`.
+        sgd (Optional[Optimizer]): None leaves the gradients to a later `finish_update`.
         losses (Optional[dict[str, float]]): Updated under the component's name with the whole loss, and under
             `loss_terms` with its unweighted terms.
         RETURNS (dict[str, float]): The losses.
@@ -345,8 +348,8 @@ class BGANer(TrainablePipe):
         """Score a batch of examples: the entities, and if `score_alignment` is set, how well texts find their images.
 
         examples (Iterable[Example]): Examples whose predicted docs were tagged.
-        RETURNS (dict[str, Any]): The scorer's scores; `align_r10` and `align_r10_images`, the share of texts whose own
-            image, and of images whose own text, is among the 10 most alike of all examples with an image.
+        RETURNS (dict[str, Any]): The scorer's; `align_r10` and `align_r10_images`, the share of texts whose own image,
+            and of images whose own text, is among the 10 most alike of all.
         """
         from spacy_bga.pipeline.alignment import align, recall_scores
 
@@ -373,10 +376,7 @@ class BGANer(TrainablePipe):
         return self._features
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Write a folder: the settings, and in `model` what `BGAModel.from_pretrained` reads.
-
-        path (Union[str, Path]): The folder. exclude (Iterable[str]): Names of fields to leave out.
-        """
+        """Write a folder: the settings, and in `model` what `BGAModel.from_pretrained` reads. See `from_disk`."""
         serialize = {
             "cfg": lambda p: srsly.write_json(p, self.cfg),
             "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),

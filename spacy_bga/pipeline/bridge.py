@@ -17,6 +17,7 @@ from thinc.api import Model
 from transformers import PretrainedConfig
 
 from spacy_bga.aligner.config import BGAConfig, choose_layers
+from spacy_bga.aligner.crf import CRF
 from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.text_encoder import TextEncoder
 from spacy_bga.aligner.vision_encoder import VisionEncoder
@@ -26,7 +27,7 @@ from spacy_bga.errors import BGAError, Errors
 from spacy_bga.pipeline.encoders import resolve_encoder
 from spacy_bga.pipeline.features import ImageFeatures, Source
 from spacy_bga.pipeline.shim import BGAShim
-from spacy_bga.pipeline.tags import allowed_tags, content_tokens, has_annotation, preset_mask
+from spacy_bga.pipeline.tags import Tagging, allowed_tags, content_tokens, has_annotation, preset_mask, to_entities
 from spacy_bga.pipeline.wordpieces import WordpieceTokenizer
 
 # Wordpieces at once: on a CPU the activations of so many stay in its caches (1.2 to 1.4 times as fast as 4,096).
@@ -167,17 +168,19 @@ def predict_tags(
     *,
     max_wordpieces: int | None,
     overwrite: bool,
+    confidence: bool = False,
     images: Sequence[Sequence[Source]] = (),
     features: ImageFeatures | None = None,
-) -> list[np.ndarray]:
+) -> list[Tagging]:
     """The best tags of each document. No image is looked at, unless there is a way from images to features.
 
     docs (Sequence[Doc]): Any documents. max_wordpieces (Optional[int]): The most that go through the encoder at once;
         None: as many as suit the device.
     overwrite (bool): Whether entities already on a document are ignored; else their tokens get no tag but O.
+    confidence (bool): Whether to compute the posteriors of the entities; given the entities already there, if any.
     images (Sequence[Sequence[Source]]): The images of each, and features (Optional[ImageFeatures]) what turns them into
         features: the text then attends to the real features where there are any.
-    RETURNS (list[np.ndarray]): One tag id for each token that isn't white space.
+    RETURNS (list[Tagging]): What was found in each.
     """
     limit_worker_threads()
     shim = get_shim(model)
@@ -190,7 +193,7 @@ def predict_tags(
     pieces = [shim.wordpieces.split(words(doc, content)) for doc, content in zip(docs, contents, strict=True)]
     lengths = [doc.n_words for doc in pieces]
     if not sum(lengths):
-        return [np.zeros(0, dtype=np.int64) for _ in docs]
+        return [_nothing(confidence) for _ in docs]
     with torch.inference_mode(), autocast(shim.device, enabled=shim.graph.precision == "bf16"):
         chunks = list(shim.wordpieces.chunks(pieces, max_wordpieces)) or [[]]
         emissions = (
@@ -203,16 +206,16 @@ def predict_tags(
             .cpu()
         )
     taken = [preset_mask(doc, overwrite=overwrite) for doc in docs]
-    return _decode(aligner, emissions, lengths, taken)
+    return _decode(aligner, emissions, lengths, taken, confidence=confidence)
 
 
 def _decode(
-    aligner: BGAModel, emissions: torch.Tensor, lengths: list[int], taken: list[np.ndarray]
-) -> list[np.ndarray]:
+    aligner: BGAModel, emissions: torch.Tensor, lengths: list[int], taken: list[np.ndarray], *, confidence: bool
+) -> list[Tagging]:
     """Viterbi, over documents of like length together. taken: tokens that belong to an entity already."""
     rows = emissions.split(lengths)
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    tags: list[np.ndarray] = [np.zeros(0, dtype=np.int64)] * len(lengths)
+    found = [_nothing(confidence)] * len(lengths)
     for start in range(0, len(order), DECODE_BATCH):
         part = [i for i in order[start : start + DECODE_BATCH] if lengths[i]]
         if not part:
@@ -225,9 +228,29 @@ def _decode(
             allowed = torch.ones_like(padded, dtype=torch.bool)
             allowed[..., 1:] = ~blocked.unsqueeze(-1)  # O alone
         best = aligner.crf.viterbi(padded, mask, allowed).numpy()
-        for i, row in zip(part, best, strict=True):
-            tags[i] = row[: lengths[i]]
-    return tags
+        tags = [row[:size] for row, size in zip(best, sizes, strict=True)]
+        posteriors = _posteriors(aligner.crf, padded, mask, allowed, tags) if confidence else [None] * len(tags)
+        for i, ids, posterior in zip(part, tags, posteriors, strict=True):
+            found[i] = Tagging(ids, posterior)
+    return found
+
+
+def _posteriors(
+    crf: CRF, emissions: torch.Tensor, mask: torch.Tensor, allowed: torch.Tensor | None, tags: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """RETURNS (list[np.ndarray]): Of each document (entities,), the posteriors of the entities in its tags."""
+    entities = [to_entities(ids) for ids in tags]
+    places = [(row, *entity) for row, found in enumerate(entities) for entity in found]
+    table = torch.tensor(places, dtype=torch.long).reshape(-1, 4)
+    device = crf.start.device
+    allowed = None if allowed is None else allowed.to(device)
+    with torch.inference_mode():
+        posteriors = crf.entity_posteriors(emissions.to(device), mask.to(device), table, allowed).cpu()
+    return [part.numpy() for part in posteriors.split([len(found) for found in entities])]
+
+
+def _nothing(confidence: bool) -> Tagging:
+    return Tagging(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32) if confidence else None)
 
 
 def collate(

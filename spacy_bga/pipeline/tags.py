@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from spacy.attrs import ENT_IOB, ENT_TYPE, IS_SPACE
@@ -87,10 +88,40 @@ def _one_hot(rows: Sequence[int | None], size: int) -> np.ndarray:
     return allowed
 
 
-def to_spans(doc: Doc, tag_ids: Sequence[int] | np.ndarray, labels: Sequence[str]) -> list[Span]:
-    """Translate the tags of content tokens to entities.
+@dataclass(frozen=True)
+class Tagging:
+    """What the CRF finds in a document.
+
+    tags (np.ndarray): The best tags of its content tokens `(t,)`, int64.
+    confidence (Optional[np.ndarray]): The posterior of each entity in them, in order; None if it wasn't asked for.
+    """
+
+    tags: np.ndarray
+    confidence: np.ndarray | None = None
+
+
+def to_entities(tag_ids: np.ndarray) -> list[tuple[int, int, int]]:
+    """Find the entities in the tags of content tokens.
 
     An `I-X` that continues nothing begins an entity.
+
+    tag_ids (np.ndarray): The tags `(t,)`, int64.
+    RETURNS (list[tuple[int, int, int]]): The first content token, the one after the last, and the number of the label
+        of each entity, in order.
+    """
+    inside = np.flatnonzero(tag_ids)  # most tokens are in no entity
+    found: list[tuple[int, int, int]] = []
+    for place, tag in zip(inside.tolist(), tag_ids[inside].tolist(), strict=True):
+        label = (tag - 1) // 2
+        if tag % 2 == 0 and found and found[-1][1:] == (place, label):
+            found[-1] = (found[-1][0], place + 1, label)
+        else:
+            found.append((place, place + 1, label))
+    return found
+
+
+def to_spans(doc: Doc, tag_ids: Sequence[int] | np.ndarray, labels: Sequence[str]) -> list[Span]:
+    """Translate the tags of content tokens to entities, as `to_entities` finds them.
 
     doc (Doc): The document.
     tag_ids (Sequence[int]): Tags of its content tokens `(t,)`.
@@ -101,19 +132,13 @@ def to_spans(doc: Doc, tag_ids: Sequence[int] | np.ndarray, labels: Sequence[str
     ids = np.asarray(tag_ids, dtype=np.int64)
     if len(tokens) != len(ids):
         raise BGAError(Errors.B210.format(tokens=len(tokens), tags=len(ids), text=_beginning(doc)))
-    inside = np.flatnonzero(ids)  # most tokens are in no entity
-    found: list[tuple[int, int, int]] = []
-    last = -2
-    for place, token, tag in zip(inside.tolist(), tokens[inside].tolist(), ids[inside].tolist(), strict=True):
-        if not 0 <= tag <= 2 * len(labels):
-            raise BGAError(Errors.B211.format(tag=tag, labels=len(labels), last=2 * len(labels)))
-        label = (tag - 1) // 2
-        if tag % 2 == 0 and last == place - 1 and found[-1][2] == label:
-            found[-1] = (found[-1][0], token + 1, label)
-        else:
-            found.append((token, token + 1, label))
-        last = place
-    return [Span(doc, start, end, label=labels[label]) for start, end, label in found]
+    outside = (ids < 0) | (ids > 2 * len(labels))
+    if outside.any():
+        raise BGAError(Errors.B211.format(tag=ids[outside][0], labels=len(labels), last=2 * len(labels)))
+    return [
+        Span(doc, int(tokens[first]), int(tokens[end - 1]) + 1, label=labels[label])
+        for first, end, label in to_entities(ids)
+    ]
 
 
 def blocked_spans(doc: Doc) -> list[Span]:

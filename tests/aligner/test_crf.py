@@ -363,3 +363,87 @@ def test_wrong_shapes_are_errors(emissions, mask, allowed, code):
 def test_duplicate_labels_are_an_error():
     with pytest.raises(BGAError, match="B110"):
         CRF(["X", "X"])
+
+
+def every_entity(lengths: list[int], n_labels: int) -> torch.Tensor:
+    """All entities that documents could have: document, first token, token after the last, label."""
+    found = [
+        (row, first, end, label)
+        for row, length in enumerate(lengths)
+        for first in range(length)
+        for end in range(first + 1, length + 1)
+        for label in range(n_labels)
+    ]
+    return torch.tensor(found, dtype=torch.long).reshape(-1, 4)
+
+
+def has_entity(tags: tuple[int, ...], first: int, end: int, label: int) -> bool:
+    whole = (1 + 2 * label, *[2 + 2 * label] * (end - first - 1))
+    return tags[first:end] == whole and (end == len(tags) or tags[end] != 2 + 2 * label)
+
+
+@settings(max_examples=60)
+@given(cases(), st.booleans())
+def test_entity_posterior_equals_enumeration(case, constrain):
+    crf, emissions, mask, allowed, lengths = case
+    entities = every_entity(lengths, len(crf.labels))
+    posterior = crf.entity_posteriors(emissions, mask, entities, allowed if constrain else None)
+    assert posterior.shape == (len(entities),)
+    for row, length in enumerate(lengths):
+        if not length:
+            continue
+        paths = enumerate_paths(crf, emissions[row, :length])
+        if constrain:
+            paths = {path: score for path, score in paths.items() if permits(allowed[row, :length], path)}
+        log_z = log_sum(paths.values())
+        for (document, *entity), found in zip(entities.tolist(), posterior.tolist(), strict=True):
+            if document == row:
+                expected = sum((score - log_z).exp() for path, score in paths.items() if has_entity(path, *entity))
+                assert found == pytest.approx(float(expected), abs=1e-9)
+
+
+def test_entities_that_cover_a_token_are_all_that_is_not_outside():
+    torch.manual_seed(0)
+    lengths = [30, 1, 0, 17]
+    crf = make_crf(3)
+    emissions, mask = make_batch(lengths, len(crf.tags))
+    entities = every_entity(lengths, 3)
+    covered = torch.zeros(mask.shape, dtype=torch.float64)
+    for (row, first, end, _), posterior in zip(
+        entities.tolist(), crf.entity_posteriors(emissions, mask, entities), strict=True
+    ):
+        covered[row, first:end] += posterior
+    torch.testing.assert_close(covered, (1 - crf.marginals(emissions, mask)[..., 0]) * mask)
+
+
+def test_entity_posterior_of_a_long_document_is_exact_in_float32():
+    torch.manual_seed(1)
+    crf = make_crf(2, dtype=torch.float32)
+    emissions, mask = make_batch([3000], len(crf.tags), dtype=torch.float32, scale=5.0)
+    entities = torch.tensor([[0, 2990, 2993, 1], [0, 0, 2, 0], [0, 2999, 3000, 1]])
+    exact = crf.double().entity_posteriors(emissions.double(), mask, entities)
+    torch.testing.assert_close(crf.float().entity_posteriors(emissions, mask, entities), exact.float())
+    assert exact.max() > 1e-6
+
+
+def test_entity_posterior_of_company_is_the_same():
+    torch.manual_seed(2)
+    crf = make_crf(2)
+    emissions, mask = make_batch([5, 40, 3], len(crf.tags))
+    together = crf.entity_posteriors(emissions, mask, torch.tensor([[2, 1, 3, 0], [0, 0, 5, 1]]))
+    alone = crf.entity_posteriors(emissions[2:, :3], mask[2:, :3], torch.tensor([[0, 1, 3, 0]]))
+    torch.testing.assert_close(together[:1], alone)
+
+
+def test_no_entity_has_no_posterior():
+    crf = make_crf(1)
+    emissions, mask = make_batch([2], 3)
+    assert crf.entity_posteriors(emissions, mask, torch.zeros(0, 4, dtype=torch.long)).shape == (0,)
+
+
+@pytest.mark.parametrize("entity", [[0, 0, 4, 0], [0, 2, 2, 0], [1, 0, 2, 0], [0, 0, 1, 1], [0, -1, 1, 0]])
+def test_an_entity_that_cannot_be_is_an_error(entity):
+    crf = make_crf(1)
+    emissions, mask = make_batch([3, 1], 3)
+    with pytest.raises(BGAError, match="B610"):
+        crf.entity_posteriors(emissions, mask, torch.tensor([entity]))

@@ -63,22 +63,24 @@ def test_best_tags_of_taken_tokens_are_outside(tagger: Language):
     component = pipe_of(tagger)
     docs = [tagger.make_doc(text) for text, _ in POSTS]
     free = predict_tags(component.model, docs, max_wordpieces=64, overwrite=False)
-    assert all(ids.dtype == np.int64 and len(ids) == len(doc) for ids, doc in zip(free, docs, strict=True))
+    assert all(
+        found.tags.dtype == np.int64 and len(found.tags) == len(doc) for found, doc in zip(free, docs, strict=True)
+    )
     docs[0].set_ents([Span(docs[0], 0, 1, label="X")])
     taken = predict_tags(component.model, docs, max_wordpieces=64, overwrite=False)
-    assert free[0][0] > 0 == taken[0][0]
-    assert all(np.array_equal(a, b) for a, b in zip(free[1:], taken[1:], strict=True))
+    assert free[0].tags[0] > 0 == taken[0].tags[0]
+    assert all(np.array_equal(a.tags, b.tags) for a, b in zip(free[1:], taken[1:], strict=True))
     replaced = predict_tags(component.model, docs, max_wordpieces=64, overwrite=True)
-    assert np.array_equal(replaced[0], free[0])
+    assert np.array_equal(replaced[0].tags, free[0].tags)
 
 
 @pytest.mark.parametrize("words", [["\u200d"], ["\x00", "\ufe0f"]])
 def test_documents_without_wordpieces(tagger: Language, words: list[str]):
     docs = [Doc(tagger.vocab, words=words), tagger.make_doc("")]
-    tags = pipe_of(tagger).predict(docs)
-    assert [len(ids) for ids in tags] == [len(words), 0]
+    found = pipe_of(tagger).predict(docs)
+    assert [len(tagging.tags) for tagging in found] == [len(words), 0]
     beside = pipe_of(tagger).predict([*docs, tagger.make_doc("love paris !")])
-    assert np.array_equal(beside[0], tags[0])
+    assert np.array_equal(beside[0].tags, found[0].tags)
 
 
 def test_losses_do_not_depend_on_neighbours(make_nlp: MakeNlp):
