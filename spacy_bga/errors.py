@@ -283,13 +283,14 @@ class Errors(metaclass=_Coded):
     B601 = "There are {docs} documents and {gold} gold ones. Give one gold document for each, in the same order."
     B602 = "The gold document {number} has another text, {other!r}, than the document: {text!r}. Are they in one order?"
     B603 = (
-        'There is no corpus to view at {path}: {reason}. Give a .spacy file, a folder of them, or JSONL with a "text" '
+        'There is no corpus at {path}: {reason}. Give a .spacy file, a folder of them, or JSONL with a "text" '
         "on each line."
     )
     B604 = "There is no pipeline in {path}: {reason}. Give the folder of a trained one, such as training/model-best."
     B605 = 'The demo needs the package streamlit. Install it with: pip install "spacy_bga[demo]"'
 
     # 61x: confidence and scores
+    B611 = "Nobody has annotated entities in {path}, so there is nothing to score. Give texts with entities."
     B610 = (
         "An entity whose posterior is asked for lies outside its document, has no token, or a label that the CRF does "
         "not have. Give the document, the first token, the token after the last, and the number of the label."
@@ -338,6 +339,13 @@ class Warnings(metaclass=_Coded):
     W501 = "{run} was made from other inputs (config, seed or data) than there are now: {path} is made again."
     W502 = "{run} is left out: another process is at it. If there is none, remove {lock}."
     W503 = "Waiting for another process to train what they start from: {runs}"
+
+    # 61x: confidence and scores
+    W610 = (
+        "{number} texts of {path} could not be tagged: their entities count as missed. Mend the component that the "
+        "error comes from, or leave them out. The first one: {first}"
+    )
+    W611 = "The pipeline found no entity in any text. Its components: {pipes}. Does one of them set `doc.ents`?"
 
     # 65x: sharing
     W650 = (

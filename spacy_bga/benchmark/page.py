@@ -173,6 +173,21 @@ def _growth(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _confidence(found: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [
+            _name(name),
+            *(part for way in ("one_ratio", "batch_ratio") for part in (_spread(one[way]), _number(one[way]["cpu"]))),
+        ]
+        for name, one in found["contenders"].items()
+    ]
+    return [
+        f"Time with `confidence = true` over that without: {found['single']:,} texts one by one, and "
+        f"{found['documents']:,} in batches of {found['batch_size']}.\n",
+        table(["", "One by one", "By CPU time", "In batches", "By CPU time"], rows),
+    ]
+
+
 Writer = Callable[[Mapping[str, Any]], list[str]]
 WRITERS: dict[str, tuple[str, Writer]] = {
     "throughput": ("Throughput", _throughput),
@@ -183,6 +198,7 @@ WRITERS: dict[str, tuple[str, Writer]] = {
     "scaling": ("Long documents and long streams", _scaling),
     "accuracy": ("What speed costs", _accuracy),
     "growth": ("Memory over a long stream", _growth),
+    "confidence": ("How sure each entity is", _confidence),
 }
 
 

@@ -29,6 +29,7 @@ SECTIONS = {
     "scaling": "scaling:measure",
     "accuracy": "accuracy:measure",
     "growth": "memory:measure_growth",
+    "confidence": "confidence:measure",
 }
 EMBEDDED = 700  # about as many as the test set of Twitter-2017 has
 NEEDED = ("psutil", "threadpoolctl")

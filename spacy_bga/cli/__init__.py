@@ -8,6 +8,7 @@ from spacy_bga.cli.debug_data import debug_data_command
 from spacy_bga.cli.demo import demo_command
 from spacy_bga.cli.embedded import embedded_command
 from spacy_bga.cli.encoders import encoders_command
+from spacy_bga.cli.evaluate import evaluate_command
 from spacy_bga.cli.export import export_command
 from spacy_bga.cli.measure_package import measure_package_command
 from spacy_bga.cli.model_card import model_card_command
@@ -28,6 +29,7 @@ __all__ = [
     "demo_command",
     "embedded_command",
     "encoders_command",
+    "evaluate_command",
     "export_command",
     "measure_package_command",
     "model_card_command",

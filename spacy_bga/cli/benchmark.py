@@ -36,7 +36,7 @@ def benchmark_command(
     """Measure speed, memory and start-up against spaCy's transformer and ner and plain loops, in turns.
 
     Without pipelines, untrained ones are built. Sections: throughput, latency, training, start_up, memory, scaling,
-    accuracy, growth. Leave the machine alone meanwhile.
+    accuracy, growth, confidence. Leave the machine alone meanwhile.
 
     Example: python -m spacy_bga benchmark --bga training/bga/model-best --texts corpus/test.spacy --only throughput
     """

@@ -26,8 +26,8 @@ def view_command(
 
     Example: python -m spacy_bga view training/bga/model-best corpus/embedded/test.spacy --images assets/embedded/images
     """
+    from spacy_bga.evaluation.tagging import image_attr, load_pipeline, tag_corpus
     from spacy_bga.viewer import render
-    from spacy_bga.viewer.tagging import image_attr, load_pipeline, tag_corpus
 
     with exit_on_error():
         nlp = load_pipeline(model)

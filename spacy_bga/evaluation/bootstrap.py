@@ -83,6 +83,25 @@ def seed_interval(differences: Sequence[float]) -> Interval | None:
     return Interval(mean, mean - half, mean + half)
 
 
+def resample_totals(columns: np.ndarray, *, resamples: int = 10_000, seed: int = 0) -> np.ndarray:
+    """Total what was counted in documents that are drawn with replacement, time and again.
+
+    columns (np.ndarray): (documents, columns), counts of any kind: those of one row stay together, so that what is
+        computed from the totals is paired. resamples (int): How often to resample. seed (int): Of the resampling.
+    RETURNS (np.ndarray): (resamples, columns). `paired_bootstrap` with the same seed draws the same documents.
+    """
+    weights = draw_weights(len(columns), resamples, seed=[seed, 0])
+    return np.concatenate([w @ columns.astype(np.float64) for w in weights])
+
+
+def precision_recall_f1(totals: np.ndarray) -> np.ndarray:
+    """RETURNS (np.ndarray): (..., 3) precision, recall and F1 in percent of (..., 3) counts; 0 where nothing was
+    predicted, or nothing is there."""
+    correct, predicted, gold = (totals[..., i] for i in range(3))
+    precision, recall = (100 * correct / np.maximum(number, 1) for number in (predicted, gold))
+    return np.stack([precision, recall, _f1(totals)], axis=-1)
+
+
 def draw_weights(
     n: int, resamples: int, *, seed: int | Sequence[int] = 0, chunk: int | None = None
 ) -> Iterator[np.ndarray]:

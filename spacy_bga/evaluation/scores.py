@@ -61,15 +61,10 @@ def entity_counts(example: Example) -> list[int]:
     RETURNS (list[int]): The true positives, the predicted and the gold entities. Predicted ones don't count where gold
         isn't annotated.
     """
-    if not example.reference.has_annotation("ENT_IOB"):
-        return [0, 0, 0]
-    gold = {(ent.label_, ent.start, ent.end) for ent in example.reference.ents}
-    predicted = []
-    for ent in example.predicted.ents:
-        places = example.alignment.x2y[ent.start : ent.end]
-        if len(places) and all(token.ent_iob for token in example.reference[places[0] : places[-1] + 1]):
-            predicted.append((ent.label_, places[0], places[-1] + 1))
-    return [len(gold.intersection(predicted)), len(predicted), len(gold)]
+    from spacy_bga.evaluation.comparison import compare
+
+    found = compare(example.predicted, example.reference)
+    return [0, 0, 0] if found is None else [found.correct, found.correct + found.wrong, len(found.gold)]
 
 
 def _evaluate(nlp: Language, test: Path) -> dict[str, Any]:

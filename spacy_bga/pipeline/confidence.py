@@ -8,10 +8,13 @@ another component gives the entity another label, that one has no confidence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from spacy.tokens import Doc, Span
+
+if TYPE_CHECKING:
+    from spacy.language import Language
 
 CONFIDENCE_ATTR = "bga_confidence"
 
@@ -59,6 +62,18 @@ def set_confidences(doc: Doc, spans: Iterable[Span], values: np.ndarray | None, 
     for span, value in zip(spans, values.tolist(), strict=True):
         if span in kept:
             set_confidence(span, value)
+
+
+def ask_for_confidence(nlp: Language, confidence: bool = True) -> None:
+    """Let every `bga_ner` of a pipeline tell how sure its entities are, or not, whatever its config says.
+
+    nlp (Language): The pipeline. confidence (bool): Whether to tell.
+    """
+    from spacy_bga.pipeline.bga_ner import BGANer
+
+    for _, pipe in nlp.pipeline:
+        if isinstance(pipe, BGANer):
+            pipe.confidence = confidence
 
 
 def _stored(doc: Doc) -> dict[Any, Any]:

@@ -9,9 +9,9 @@ import streamlit as st
 from spacy.language import Language
 
 from spacy_bga.errors import BGAError
+from spacy_bga.evaluation.tagging import image_attr, load_pipeline
 from spacy_bga.viewer.page import Page, render
 from spacy_bga.viewer.posts import pointing_component
-from spacy_bga.viewer.tagging import image_attr, load_pipeline
 
 EXAMPLE = "Kevin Durant joins the Warriors in Oakland"
 TITLE = "Entities of a post"

@@ -9,8 +9,8 @@ from html import escape
 from spacy.displacy import EntityRenderer
 from spacy.tokens import Doc, Span
 
+from spacy_bga.evaluation.comparison import Judgement, Verdict
 from spacy_bga.viewer.colors import text_color
-from spacy_bga.viewer.comparison import Judgement, Verdict
 
 # displaCy's own, but for what is in classes of page.css. It escapes `text` alone; the rest is escaped here.
 TEMPLATE = (

@@ -12,7 +12,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from spacy_bga.errors import BGAError, Errors
-from spacy_bga.viewer.comparison import Comparison, Judgement, compare
+from spacy_bga.evaluation.comparison import Comparison, Judgement, compare
 from spacy_bga.viewer.pictures import Picture, find_picture
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
-"""A corpus, tagged to be looked at: texts with their gold entities, and what a pipeline says of them."""
+"""A corpus, tagged by a pipeline: texts with their gold entities, and what the pipeline says of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -30,16 +30,26 @@ class Tagged:
     notices: list[str] = field(default_factory=list)
 
 
-def load_pipeline(folder: Path) -> Language:
-    """RETURNS (Language): The pipeline in a folder. Raises a BGAError if there is none."""
-    import spacy
+def load_pipeline(name: str | Path) -> Language:
+    """Load a pipeline, and let a `bga_ner` in it tell how sure its entities are.
 
-    if not folder.is_dir():
-        raise BGAError(Errors.B604.format(path=folder, reason="there is no such folder"))
+    name (Union[str, Path]): Its folder, or the name of its package.
+    RETURNS (Language): The pipeline.
+    RAISES (BGAError): There is none.
+    """
+    import spacy
+    from spacy.util import is_package
+
+    from spacy_bga.pipeline.confidence import ask_for_confidence
+
+    if not Path(name).is_dir() and not is_package(str(name)):
+        raise BGAError(Errors.B604.format(path=name, reason="there is no such folder, and no such package"))
     try:
-        return spacy.load(folder)
+        nlp = spacy.load(name)
     except OSError as error:
-        raise BGAError(Errors.B604.format(path=folder, reason=error)) from error
+        raise BGAError(Errors.B604.format(path=name, reason=error)) from error
+    ask_for_confidence(nlp)
+    return nlp
 
 
 def image_attr(nlp: Language) -> str:
@@ -57,21 +67,54 @@ def tag_corpus(nlp: Language, corpus: Path, images: Path | None, *, limit: int |
     RETURNS (Tagged): The texts. A pipeline that knows no labels has nothing to say: the gold entities are shown then.
     RAISES (BGAError): There is no such corpus, or nothing in it.
     """
-    attr, notices = image_attr(nlp), []
-    problems: list[str] = []
-    gold = list(islice(_read(nlp, corpus, attr, problems), limit))
-    if not gold:
-        raise BGAError(Errors.B603.format(path=corpus, reason=problems[0] if problems else "it is empty"))
-    if problems:
-        notices.append(f"{len(problems)} lines of the corpus can't be read. The first one: {problems[0]}")
+    gold, notices = read_gold(nlp, corpus, limit=limit)
     if not _knows_labels(nlp):
         notices.append("The pipeline knows no labels yet: the entities are those of the corpus.")
         return Tagged(gold, [], notices)
-    _look_below(nlp, images)
-    done = list(_tag(nlp, gold, attr, problems := []))
+    docs, problems = tag_texts(nlp, gold, images)
     if problems:
         notices.append(f"{len(problems)} texts could not be tagged. The first one: {problems[0]}")
+    done = [(doc, g) for doc, g in zip(docs, gold, strict=True) if doc is not None]
     return Tagged([doc for doc, _ in done], [g for _, g in done], notices)
+
+
+def read_gold(nlp: Language, corpus: Path, *, limit: int | None = None) -> tuple[list[Doc], list[str]]:
+    """Read the texts of a corpus with their entities. A line that can't be read costs no other.
+
+    nlp (Language): The pipeline whose vocabulary, and for JSONL whose tokenizer they get.
+    corpus (Path): A .spacy file, a folder of them, or JSONL. limit (Optional[int]): Only the first so many.
+    RETURNS (tuple[list[Doc], list[str]]): The texts, with the paths of their images as they are in the corpus; and what
+        a reader should know of them.
+    RAISES (BGAError): There is no such corpus, or nothing in it.
+    """
+    problems: list[str] = []
+    gold = list(islice(_read(nlp, corpus, image_attr(nlp), problems), limit))
+    if not gold:
+        raise BGAError(Errors.B603.format(path=corpus, reason=problems[0] if problems else "it is empty"))
+    if not problems:
+        return gold, []
+    return gold, [f"{len(problems)} lines of the corpus can't be read. The first one: {problems[0]}"]
+
+
+def tag_texts(nlp: Language, gold: Sequence[Doc], images: Path | None) -> tuple[list[Doc | None], list[str]]:
+    """Tag texts. One that can't be tagged costs no other.
+
+    nlp (Language): The pipeline. gold (Sequence[Doc]): The texts. images (Optional[Path]): The image root.
+    RETURNS (tuple[list[Optional[Doc]], list[str]]): Each text, tagged, or None; and what is wrong with these.
+    """
+    _look_below(nlp, images)
+    attr = image_attr(nlp)
+    problems: list[str] = []
+
+    def leave_out(name: str, pipe: object, docs: list[Doc], error: Exception) -> None:
+        problems.extend(f"'{doc.text[:60]}': {error}" for doc in docs)
+
+    nlp.set_error_handler(leave_out)  # type: ignore[arg-type]  # typed as one that always raises
+    fresh = ((_untagged(nlp, g, attr), number) for number, g in enumerate(gold))
+    docs: list[Doc | None] = [None] * len(gold)
+    for doc, number in nlp.pipe(fresh, as_tuples=True):
+        docs[number] = doc
+    return docs, problems
 
 
 def _read(nlp: Language, corpus: Path, attr: str, problems: list[str]) -> Iterator[Doc]:
@@ -95,19 +138,15 @@ def _read(nlp: Language, corpus: Path, attr: str, problems: list[str]) -> Iterat
         raise BGAError(Errors.B603.format(path=corpus, reason=error)) from error
 
 
-def _tag(nlp: Language, gold: list[Doc], attr: str, problems: list[str]) -> Iterator[tuple[Doc, Doc]]:
-    """YIELDS (tuple[Doc, Doc]): A tagged text and its gold one; those that fail are left out."""
-
-    def leave_out(name: str, pipe: object, docs: list[Doc], error: Exception) -> None:
-        problems.extend(f"'{doc.text[:60]}': {error}" for doc in docs)
-
-    nlp.set_error_handler(leave_out)  # type: ignore[arg-type]  # typed as one that always raises
-    made = []
-    for g in gold:
-        doc = Doc(nlp.vocab, words=[], spaces=[]) if not g.text else nlp.make_doc(g.text)
-        doc._.set(attr, get_images(g, attr=attr) or None)
-        made.append((doc, g))
-    yield from nlp.pipe(made, as_tuples=True)
+def _untagged(nlp: Language, gold: Doc, attr: str) -> Doc:
+    """RETURNS (Doc): A text as spaCy's reader gives it to a pipeline, with its image. It has the tokens of the corpus
+    where nobody knows the spaces."""
+    if gold.has_unknown_spaces or not gold.text:
+        doc = Doc(nlp.vocab, words=[t.text for t in gold], spaces=[bool(t.whitespace_) for t in gold])
+    else:
+        doc = nlp.make_doc(gold.text)
+    doc._.set(attr, get_images(gold, attr=attr) or None)
+    return doc
 
 
 def _knows_labels(nlp: Language) -> bool:

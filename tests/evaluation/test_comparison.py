@@ -8,7 +8,7 @@ from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from spacy_bga.viewer.comparison import Verdict, compare
+from spacy_bga.evaluation.comparison import Verdict, compare
 from tests.viewer.conftest import VOCAB, make_doc
 
 TAGS = st.lists(st.sampled_from(["O", "-", "B-PER", "I", "B-LOC"]), min_size=1, max_size=9)
@@ -68,7 +68,21 @@ def test_other_tokens_same_characters():
     gold.set_ents([Span(gold, 0, 2, label="LOC")])
     found = compare(doc, gold)
     assert found is not None
-    assert found.predicted[0].verdict is Verdict.WRONG_BORDERS
+    assert found.predicted[0].verdict is Verdict.CORRECT
+    assert get_ner_prf([Example(doc, gold)])["ents_f"] == 1
+
+
+def test_two_predicted_where_gold_has_one_token():
+    doc = Doc(VOCAB, words=["New", "York"], spaces=[False, False])
+    doc.set_ents([Span(doc, 0, 1, label="PER"), Span(doc, 1, 2, label="LOC")])
+    gold = Doc(VOCAB, words=["NewYork"])
+    gold.set_ents([Span(gold, 0, 1, label="LOC")])
+    found = compare(doc, gold)
+    assert found is not None
+    assert [j.verdict for j in found.predicted] == [Verdict.WRONG_BORDERS, Verdict.CORRECT]
+    assert [j.place for j in found.predicted] == [(0, 1), (0, 1)]
+    counted = get_ner_prf([Example(doc, gold)])
+    assert (counted["ents_p"], counted["ents_r"]) == (0.5, 1.0) == (found.correct / 2, found.correct / 1)
 
 
 def test_what_nobody_annotated():
