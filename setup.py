@@ -19,6 +19,7 @@ TEST = [
     "pytest-xdist>=3.6",
     "hypothesis>=6.100",
     "pytorch-crf>=0.7.2",
+    "seqeval>=1.2.2",
     "selenium>=4.20",
 ]
 

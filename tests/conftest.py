@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -107,6 +108,16 @@ def text_only_config(text_encoder_folder: Path) -> dict:
 @pytest.fixture
 def nlp() -> Language:
     return spacy.blank("en")
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The real data of acceptance runs, which is not part of the repository."""
+    repository = Path(__file__).parents[1]
+    path = Path(os.environ.get("SPACY_BGA_DATA", repository.parent / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip(f"no data at {path}; set SPACY_BGA_DATA to its folder")
+    return path
 
 
 def encode_picture(seed: int, *, size: tuple[int, int] = (40, 30), kind: str = "PNG") -> bytes:

@@ -28,8 +28,9 @@ CALIBRATION = (
     "score: {brier:.3f}. On average it is {confidence:.1%} sure, and {precision:.1%} are correct.{without}"
 )
 DIFFERENCE = (
-    "The first minus the second, in points, on the same texts. The p-value is of a paired randomisation test, two-sided: how "
-    "often so large a difference comes up when what the two found in a text is swapped at random, {resamples:,} times. Parts have none: of many, some would be small by chance."
+    "The first minus the second, in points, on the same texts. The p-value is of a two-sided randomisation test: "
+    "how often so large a difference comes up when what the two found in a text is swapped at random, {resamples:,} "
+    "times. Parts have none: of many, some would be small by chance."
 )
 
 

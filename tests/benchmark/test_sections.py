@@ -10,7 +10,7 @@ import pytest
 import spacy
 import torch
 
-from spacy_bga.benchmark import accuracy, latency, memory, scaling, start_up, throughput, training
+from spacy_bga.benchmark import accuracy, confidence, latency, memory, scaling, start_up, throughput, training
 from spacy_bga.benchmark.huggingface import HuggingFaceTagger
 from spacy_bga.benchmark.peers import learn, make_examples
 from spacy_bga.benchmark.setting import TEXT_ONLY, Setting
@@ -88,6 +88,16 @@ def test_memory(setting: Setting):
 
 
 @pytest.mark.usefixtures("own_process")
+def test_confidence(setting: Setting):
+    found = measured(confidence, setting)
+    assert found["contenders"].keys() == {"bga", "text_only"}
+    assert (found["documents"], found["single"]) == (4, 3)
+    for one in found["contenders"].values():
+        for ratio in one.values():
+            assert 0 < ratio["min"] <= ratio["median"] <= ratio["max"]
+            assert ratio["cpu"] > 0
+
+
 def test_growth(setting: Setting):
     found = measured(memory, setting, "measure_growth")
     assert (found["contender"], found["documents"]) == ("bga", 80)

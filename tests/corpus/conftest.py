@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,13 +51,3 @@ def write_docs(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write_docs
-
-
-@pytest.fixture(scope="session")
-def data() -> Path:
-    """The real data of acceptance runs, which is not part of the repository."""
-    repository = Path(__file__).parents[2]
-    path = Path(os.environ.get("SPACY_BGA_DATA", repository.parent / "shared" / "data"))
-    if not path.is_dir():
-        pytest.skip(f"no data at {path}; set SPACY_BGA_DATA to its folder")
-    return path

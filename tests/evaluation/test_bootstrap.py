@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_bga.errors import BGAError
-from spacy_bga.evaluation.bootstrap import EntityCounts, draw_weights, f1, paired_bootstrap, seed_interval
+from spacy_bga.evaluation.bootstrap import (
+    EntityCounts,
+    draw_weights,
+    f1,
+    paired_bootstrap,
+    precision_recall_f1,
+    resample_totals,
+    seed_interval,
+)
 
 DOCUMENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=8)
 
@@ -172,3 +180,19 @@ def test_seed_interval_has_the_quantiles_of_the_tables(n: int, t: float) -> None
     assert found is not None
     half = t * np.std(differences, ddof=1) / n**0.5
     assert found == pytest.approx((np.mean(differences), found.mean - half, found.mean + half), abs=1e-4)
+
+
+def test_resampled_totals_draw_the_documents_of_the_paired_bootstrap(gold: np.ndarray) -> None:
+    rng = np.random.default_rng(4)
+    (first,), (second,) = (make_runs(rng, gold, skill=skill, seeds=1) for skill in (0.8, 0.75))
+    totals = resample_totals(np.concatenate([first, second], axis=1), resamples=500, seed=7)
+    assert totals.shape == (500, 6)
+    assert set(np.unique(totals[:, 2] - totals[:, 5])) == {0}
+    apart = precision_recall_f1(totals[:, :3])[:, 2] - precision_recall_f1(totals[:, 3:])[:, 2]
+    expected = paired_bootstrap([first], [second], resamples=500, seed=7)
+    assert np.percentile(apart, (2.5, 97.5)) == pytest.approx((expected.low, expected.high))
+
+
+def test_precision_and_recall() -> None:
+    counts = np.array([[1, 2, 4], [0, 0, 3], [0, 3, 0], [0, 0, 0]])
+    assert precision_recall_f1(counts).tolist() == [[50, 25, pytest.approx(200 / 6)], [0, 0, 0], [0, 0, 0], [0, 0, 0]]

@@ -58,6 +58,18 @@ def test_spacy(ruled: Path, images: Path, tmp_path: Path):
     assert len(page.all("mark", "points")) >= 2  # predicted and gold ones of the first post
 
 
+def test_how_sure_a_component_is(ruled: Path, tmp_path: Path):
+    """Asked for by the command, whatever the config says; what rules found has no confidence."""
+    corpus = write_texts(tmp_path / "texts.spacy", TEXTS)
+    assert view(ruled, corpus, "--output", tmp_path / "page.html").exit_code == 0
+    nlp = spacy.load(ruled, config={"components.bga_ner.confidence": True})
+    docs = [nlp(" ".join(text.split()) + " ") for text, _ in TEXTS]
+    sure = [ent for doc in docs for ent in doc.ents if ent._.bga_confidence is not None]
+    page = Reader((tmp_path / "page.html").read_text(encoding="utf8"))
+    assert page.text.count("confidence ") == len(sure)
+    assert 0 < len(sure) < sum(len(doc.ents) for doc in docs)
+
+
 def test_limit_and_title(rules: Path, tmp_path: Path):
     corpus = write_texts(tmp_path / "texts.spacy", TEXTS)
     output = tmp_path / "page.html"
