@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -109,7 +110,11 @@ def tag_texts(nlp: Language, gold: Sequence[Doc], images: Path | None) -> tuple[
     def leave_out(name: str, pipe: object, docs: list[Doc], error: Exception) -> None:
         problems.extend(f"'{doc.text[:60]}': {error}" for doc in docs)
 
-    nlp.set_error_handler(leave_out)  # type: ignore[arg-type]  # typed as one that always raises
+    nlp.default_error_handler = leave_out
+    for _, pipe in nlp.pipeline:
+        if hasattr(pipe, "set_error_handler"):
+            with suppress(AttributeError):  # spaCy's `ner` and `parser` have no room for one
+                pipe.set_error_handler(leave_out)
     fresh = ((_untagged(nlp, g, attr), number) for number, g in enumerate(gold))
     docs: list[Doc | None] = [None] * len(gold)
     for doc, number in nlp.pipe(fresh, as_tuples=True):

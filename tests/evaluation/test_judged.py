@@ -24,6 +24,15 @@ from spacy_bga.evaluation.judged import JudgedCorpus, judge_corpus
 from spacy_bga.evaluation.slices import known_entities, make_slices
 from tests.evaluation.aligners import write_images, write_texts
 
+SMALL = {
+    "pretrained_vectors": None,
+    "width": 8,
+    "depth": 1,
+    "embed_size": 50,
+    "window_size": 1,
+    "maxout_pieces": 2,
+    "subword_features": False,
+}
 VOCAB = spacy.blank("en").vocab
 RULES = {"kevin durant": "PER", "paris": "ORG", "new york": "LOC", "york city": "LOC", "a  b": "PER"}
 TEXTS: Any = [
@@ -85,6 +94,18 @@ def test_as_spacy_evaluates(tmp_path: Path):
     scores = nlp.evaluate(Corpus(path)(nlp))
     correct, predicted, gold = judge_corpus(nlp, path).counts().sum(axis=0)
     assert (correct / predicted, correct / gold) == pytest.approx((scores["ents_p"], scores["ents_r"]))
+
+
+def test_spacys_own_ner_beside_a_component_that_fails(tmp_path: Path):
+    path = write_texts(tmp_path / "texts.spacy", TEXTS)
+    nlp = spacy.blank("en")
+    nlp.add_pipe("ner", config={"model": {"tok2vec": {"@architectures": "spacy.HashEmbedCNN.v2", **SMALL}}})
+    nlp.initialize(lambda: Corpus(path)(nlp))
+    expected = nlp.evaluate(Corpus(path)(nlp))["ents_p"]
+    correct, predicted, _ = judge_corpus(nlp, path).counts().sum(axis=0)
+    assert correct / max(predicted, 1) == pytest.approx(expected)
+    nlp.add_pipe("tests_fail_in_paris")
+    assert "[W610] 2 texts" in judge_corpus(nlp, path).notices[0]
 
 
 def test_tokens_of_the_corpus_are_kept_where_spaces_are_unknown(tmp_path: Path):
