@@ -290,11 +290,11 @@ class Errors(metaclass=_Coded):
     B605 = 'The demo needs the package streamlit. Install it with: pip install "spacy_bga[demo]"'
 
     # 61x: confidence and scores
-    B611 = "Nobody has annotated entities in {path}, so there is nothing to score. Give texts with entities."
     B610 = (
         "An entity whose posterior is asked for lies outside its document, has no token, or a label that the CRF does "
         "not have. Give the document, the first token, the token after the last, and the number of the label."
     )
+    B611 = "Nobody has annotated entities in {path}, so there is nothing to score. Give texts with entities."
 
     # 65x: sharing
     B650 = "There is no `bga_ner` in this pipeline ({pipes}), so there is no model card to write for it."

@@ -14,6 +14,7 @@ from spacy_bga.corpus.images import get_images, resolve_path
 from spacy_bga.errors import BGAError, Errors, ImageError, Warnings
 from spacy_bga.evaluation.bootstrap import EntityCounts
 from spacy_bga.evaluation.comparison import Judgement, Verdict, compare
+from spacy_bga.evaluation.provenance import portable
 from spacy_bga.evaluation.tagging import image_attr, read_gold, tag_texts
 from spacy_bga.pipeline.confidence import get_confidence
 
@@ -81,7 +82,7 @@ def judge_corpus(nlp: Language, corpus: Path, *, images: Path | None = None) -> 
     gold, notices = read_gold(nlp, corpus)
     docs, problems = tag_texts(nlp, gold, images)
     if problems:
-        notices.append(Warnings.W610.format(number=len(problems), path=corpus, first=problems[0]))
+        notices.append(Warnings.W610.format(number=len(problems), path=portable(corpus), first=problems[0]))
     predicted: list[JudgedEntity] = []
     annotated: list[JudgedEntity] = []
     known = 0
@@ -125,7 +126,8 @@ def _judged(
         if judgement.verdict is Verdict.UNKNOWN or judgement.place is None:
             continue
         start, end = judgement.place
-        same = {Verdict.CORRECT: label, Verdict.WRONG_LABEL: judgement.others[0].label_ if judgement.others else None}
+        other = label if judgement.verdict is Verdict.CORRECT else None
+        if judgement.verdict is Verdict.WRONG_LABEL:
+            other = judgement.others[0].label_
         text = squeeze(gold[start:end].text)
-        other = same.get(judgement.verdict)
         yield JudgedEntity(number, text, label, end - start, judgement.verdict, other, confidence)
