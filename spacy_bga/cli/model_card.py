@@ -34,8 +34,8 @@ def model_card_command(
     --text "Kevin Durant joins the Warriors"
     """
     from spacy_bga.evaluation.records import write_text
+    from spacy_bga.evaluation.tagging import load_pipeline
     from spacy_bga.sharing.model_card import model_card, read_scores
-    from spacy_bga.viewer.tagging import load_pipeline
 
     with exit_on_error():
         scores = read_scores(metrics, dataset=dataset) if metrics is not None else None
