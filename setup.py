@@ -1,16 +1,19 @@
 from pathlib import Path
+from runpy import run_path
 
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-ABOUT: dict[str, str] = {}
-exec((ROOT / "spacy_bga" / "about.py").read_text(encoding="utf8"), ABOUT)
+ABOUT = run_path(str(ROOT / "spacy_bga" / "about.py"))
 
 ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
 STARTER = [*ONNX, "build>=1.2"]
 OPENVINO = ["onnx>=1.16", "openvino>=2024.4"]
 SPLITS = ["ImageHash>=4.3"]
 FIGURES = ["matplotlib>=3.8"]
+TENSORBOARD = ["tensorboard>=2.16"]
+WANDB = ["wandb>=0.20"]
+MLFLOW = ["mlflow>=3"]
 DEMO = ["streamlit>=1.60"]
 BENCHMARK = ["psutil>=5.9", "threadpoolctl>=3.5"]
 TEST = [
@@ -48,10 +51,24 @@ setup(
         "openvino": OPENVINO,
         "splits": SPLITS,
         "figures": FIGURES,
+        "tensorboard": TENSORBOARD,
+        "wandb": WANDB,
+        "mlflow": MLFLOW,
         "benchmark": BENCHMARK,
         "demo": DEMO,
-        "test": [*STARTER, *OPENVINO, *SPLITS, *FIGURES, *BENCHMARK, *DEMO, *TEST],
-        "dev": [*STARTER, *OPENVINO, *SPLITS, *FIGURES, *BENCHMARK, *DEMO, *TEST, "ruff>=0.8", "mypy>=1.11"],
+        "test": [*STARTER, *OPENVINO, *SPLITS, *FIGURES, *TENSORBOARD, *BENCHMARK, *DEMO, *TEST],
+        "dev": [
+            *STARTER,
+            *OPENVINO,
+            *SPLITS,
+            *FIGURES,
+            *TENSORBOARD,
+            *BENCHMARK,
+            *DEMO,
+            *TEST,
+            "ruff>=0.8",
+            "mypy>=1.11",
+        ],
     },
     entry_points={
         "spacy_factories": ["bga_ner = spacy_bga.pipeline.bga_ner:make_bga_ner"],
@@ -62,7 +79,10 @@ setup(
         ],
         "spacy_batchers": ["spacy_bga.batch_by_length.v1 = spacy_bga.corpus.batcher:create_length_batcher"],
         "spacy_callbacks": ["spacy_bga.complete_meta.v1 = spacy_bga.sharing.meta:create_complete_meta"],
-        "spacy_loggers": ["spacy_bga.ConsoleLogger.v1 = spacy_bga.pipeline.loggers:console_logger"],
+        "spacy_loggers": [
+            "spacy_bga.ConsoleLogger.v1 = spacy_bga.pipeline.loggers:console_logger",
+            "spacy_bga.TensorBoardLogger.v1 = spacy_bga.pipeline.tensorboard:tensorboard_logger",
+        ],
     },
     classifiers=[
         "Development Status :: 4 - Beta",

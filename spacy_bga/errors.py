@@ -1,6 +1,7 @@
 """Every message that spacy_bga raises or warns with: what happened, where, and what mends it.
 
-Codes: 1xx aligner, 2xx pipeline, 3xx corpus, 4xx starter, 5xx evaluation and console, 6xx viewer, scores and sharing.
+Codes: 1xx aligner, 2xx pipeline, 3xx corpus, 4xx starter, 5xx evaluation and console, 6xx viewer, scores, training
+runs and sharing.
 """
 
 from __future__ import annotations
@@ -296,6 +297,25 @@ class Errors(metaclass=_Coded):
     )
     B611 = "Nobody has annotated entities in {path}, so there is nothing to score. Give texts with entities."
 
+    # 63x: preparing and following a training run
+    B630 = (
+        "There is no training log in {path}: {reason}. Give the `output_file` of [training.logger], such as "
+        "training/log.jsonl."
+    )
+    B631 = 'The TensorBoard logger needs the package tensorboard. Install it with: pip install "spacy_bga[tensorboard]"'
+    B632 = "Curves are drawn as SVG, but the output is {path}. Give it the ending .svg."
+    B633 = "There is a {file} in {folder} already, and nothing is overwritten. Name another folder for the project."
+    B634 = "The project needs a folder, but {folder} is a file. Name another one."
+    B635 = "There is no config '{base}' to begin with. Set --base to one of: {known}."
+    B636 = "spaCy can't make a pipeline of the language {lang!r}: {error} Install what it needs, or set another --lang."
+    B637 = (
+        "A config from {base}.cfg reads no {name}, so there is nothing to set. It has in [paths]: {known}. Leave the "
+        "option out, or set another --base."
+    )
+    B638 = "A config from {base}.cfg looks at no images, so it takes no --vision-encoder. Set another --base."
+    B639 = "There is a file {path} already. Add --force to replace it, or name another file."
+    B640 = "{path} is not in spaCy's training format ({error}). Convert it with: python -m spacy_bga convert"
+
     # 65x: sharing
     B650 = "There is no `bga_ner` in this pipeline ({pipes}), so there is no model card to write for it."
     B651 = "What {path} states about the pipeline can't be used: {reason}. It may state: {known}."
@@ -346,6 +366,17 @@ class Warnings(metaclass=_Coded):
         "error comes from, or leave them out. The first one: {first}"
     )
     W611 = "The pipeline found no entity in any text. Its components: {pipes}. Does one of them set `doc.ents`?"
+
+    # 63x: preparing and following a training run
+    W630 = "Line {line} of {path} is no row of a training log and is left out: {error}."
+    W631 = (
+        "The text encoder {encoder} was trained on English, and the language is '{lang}'. Set --text-encoder to one "
+        "that knows it, such as FacebookAI/xlm-roberta-base."
+    )
+    W632 = (
+        "The encoder {name} is not on this machine, and the Hugging Face Hub can't be asked about it: whether it is of "
+        "a family that can be used is seen when training begins."
+    )
 
     # 65x: sharing
     W650 = (

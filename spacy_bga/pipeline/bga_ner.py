@@ -169,6 +169,7 @@ class BGANer(TrainablePipe):
         self.visual_context = visual_context
         self.image_root = image_root
         self.score_alignment = score_alignment
+        self.examples_seen = 0  # while training, so that a logger can tell the speed
         self._features: Any = None
         self.set_backend(backend, precision=precision)
         shim = self._shim
@@ -319,8 +320,7 @@ class BGANer(TrainablePipe):
         examples (Iterable[Example]): The batch. drop (float): The dropout rate of the text side.
         sgd (Optional[Optimizer]): None leaves the gradients to a later `finish_update`.
         losses (Optional[dict[str, float]]): Updated under the component's name with the whole loss, and under
-            `loss_terms` with its unweighted terms.
-        RETURNS (dict[str, float]): The losses.
+            `loss_terms` with its unweighted terms. RETURNS (dict[str, float]): The losses.
         """
         from spacy_bga.pipeline.bridge import collate
 
@@ -329,6 +329,7 @@ class BGANer(TrainablePipe):
             losses.setdefault(key, 0.0)
         examples = list(examples)
         validate_examples(examples, "BGANer.update")
+        self.examples_seen += len(examples)
         images = [self._images(example) for example in examples]
         features = self._image_features() if any(images) else None
         batch = collate(self.model, examples, images, features)

@@ -7,11 +7,12 @@ import json
 from pathlib import Path
 
 import pytest
-import spacy
 from spacy import registry
 from spacy.language import Language
+from thinc.api import ConfigValidationError
 
-from spacy_bga.pipeline.loggers import console_logger, loss_keys, summarize
+from spacy_bga.pipeline.loggers import console_logger
+from spacy_bga.pipeline.progress import loss_keys
 
 BGA_KEYS = [f"bga_ner{term}" for term in ("", "_crf", "_recon", "_cycle", "_ratio", "_contrast")]
 
@@ -68,12 +69,14 @@ def test_rows(pipeline: Language, tmp_path: Path):
     head, rule, first, second = stdout.getvalue().splitlines()
     losses_shown = ["LOSS TAGGER", "LOSS BGA_NER", "BGA_NER_CRF", "BGA_NER_RECON", "BGA_NER_CYCLE", "BGA_NER_RATIO"]
     assert head.split()[:10] == ["E", "#", *" ".join(losses_shown).split()]
-    assert {"ENTS_F", "TAG_ACC", "SCORE"} <= set(head.split())
+    assert {"ENTS_F", "TAG_ACC"} <= set(head.split())
+    assert head.split()[-3:] == ["SCORE", "EX/S", "LEFT"]
     assert "ENTS_PER_TYPE" not in head
     assert set(rule) == {"-", " "}
     cells = second.split()
     assert cells[:9] == ["1", "2", "0.500", "5.000", "4.000", "1.000", "0.000", "0.000", "0.000"]
-    assert sorted(cells[9:]) == ["0.00"] * (len(cells) - 11) + ["0.50", "25.00"]
+    assert sorted(cells[9:-2]) == ["0.00"] * (len(cells) - 13) + ["0.50", "25.00"]
+    assert cells[-2:] == ["-", "-"]  # two updates say nothing about speed
     assert len({len(line) for line in (head, rule, first, second)}) == 1
     assert stderr.getvalue() == ""
 
@@ -105,21 +108,53 @@ def test_quiet(pipeline: Language, tmp_path: Path):
     assert json.loads((tmp_path / "a.jsonl").read_text(encoding="utf8"))["losses"]["bga_ner"] == 1.0
 
 
-def test_progress_bar(pipeline: Language):
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_no_bar_without_a_terminal(pipeline: Language):
     stderr = io.StringIO()
     log_step, finalize = console_logger(progress_bar=True, console_output=False)(pipeline, io.StringIO(), stderr)
     log_step(None)
     log_step(make_info(2, {}))
     finalize()
-    assert stderr.getvalue() == ""  # not a terminal
+    assert stderr.getvalue() == ""
 
 
-def test_no_updates_yet():
-    row = summarize(make_info(0, {"a": 3.0}), ["a", "b"], 0)
-    assert row["losses"] == {"a": 3.0, "b": 0.0}
+@pytest.mark.parametrize(
+    ("progress_bar", "max_steps", "shown"),
+    [
+        ("train", 6, ["| 0/6,", "| 1/6,", "| 4/6,", "| 6/6,"]),
+        ("eval", 6, ["| 0/2,", "| 1/2,"]),
+        (True, 0, ["| 0/2,", "| 1/2,", "- left"]),
+        ("train", 0, ["1 steps,", "6 steps,", "- left"]),
+    ],
+)
+def test_progress_bar(pipeline: Language, progress_bar: bool | str, max_steps: int, shown: list[str]):
+    pipeline.config["training"] |= {"max_steps": max_steps}
+    terminal = Terminal()
+    log_step, finalize = console_logger(progress_bar=progress_bar)(pipeline, terminal, terminal)
+    for step in range(7):
+        log_step(None if step % 2 else make_info(step, {}))
+    finalize()
+    written = terminal.getvalue()
+    assert [text for text in shown if text in written] == shown
+    assert "examples/s" in written
+    assert written.endswith("\r")
+    *_, last = (line for line in written.split("\r") if line)
+    assert not last.strip()  # the bar is wiped away
+    rows = [line.rpartition("\r")[2] for line in written.splitlines(keepends=True) if line.endswith("\n")]
+    assert [len(row) for row in rows] == [len(rows[0])] * 6  # and so it is before each row
 
 
-def test_beside_components_without_losses():
-    nlp = spacy.blank("en")
-    nlp.add_pipe("sentencizer")
-    assert loss_keys(nlp) == []
+@pytest.mark.parametrize("progress_bar", [True, False, "train", "eval"])
+def test_settings_from_a_config(progress_bar: bool | str):
+    settings = {"@loggers": "spacy_bga.ConsoleLogger.v1", "progress_bar": progress_bar}
+    assert callable(registry.resolve({"logger": settings})["logger"])
+
+
+def test_other_settings_are_refused():
+    settings = {"@loggers": "spacy_bga.ConsoleLogger.v1", "progress_bar": "always"}
+    with pytest.raises(ConfigValidationError, match="progress_bar"):
+        registry.resolve({"logger": settings})
