@@ -4,6 +4,7 @@ from spacy_bga.cli._app import app
 from spacy_bga.cli.alignment import alignment_command
 from spacy_bga.cli.benchmark import benchmark_command
 from spacy_bga.cli.convert import convert_command
+from spacy_bga.cli.curves import curves_command
 from spacy_bga.cli.debug_data import debug_data_command
 from spacy_bga.cli.demo import demo_command
 from spacy_bga.cli.embedded import embedded_command
@@ -25,6 +26,7 @@ __all__ = [
     "app",
     "benchmark_command",
     "convert_command",
+    "curves_command",
     "debug_data_command",
     "demo_command",
     "embedded_command",

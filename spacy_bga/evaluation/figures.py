@@ -14,9 +14,11 @@ from spacy_bga.errors import BGAError, Errors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Row: TypeAlias = tuple[str, float, float, float]
 Point: TypeAlias = tuple[float, float, float, float]
+Series: TypeAlias = Sequence[tuple[float, float]]
 
 SETTINGS = {
     "svg.hashsalt": "spacy_bga",  # or ids are random
@@ -27,6 +29,7 @@ SETTINGS = {
 }
 METADATA = {"Date": None, "Creator": "spacy_bga"}
 WIDTH = 7.0  # inches
+PANELS = 2  # beside each other
 
 
 def interval_figure(rows: Sequence[Row], *, title: str, unit: str, reference: float | None = None) -> str:
@@ -88,7 +91,49 @@ def curve_figure(
     return _svg(draw, title=title, height=4.0)
 
 
+def panel_figure(panels: Mapping[str, Mapping[str, Series]], *, title: str, x_unit: str) -> str:
+    """Small figures side by side that share their x axis and the colours of their lines.
+
+    panels (Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]): For each panel, by what it shows, the x and y of
+        each line, by the line's name. A y that isn't finite leaves a gap.
+    title (str): The figure's title. x_unit (str): What the numbers of the x axis are.
+    RETURNS (str): The SVG.
+    RAISES (BGAError): If there is no matplotlib, no panel, or a panel or line has nothing in it.
+    """
+    if not panels or not all(panels.values()) or not all(all(lines.values()) for lines in panels.values()):
+        raise BGAError(Errors.B522.format(title=title, reason="there is nothing in it"))
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    rows = math.ceil(len(panels) / PANELS)
+
+    def draw(figure: Figure) -> None:
+        figure.suptitle(title)
+        grid = figure.subplots(rows, min(PANELS, len(panels)), sharex=True, squeeze=False).ravel()
+        for axes, (shown, lines) in zip(grid, panels.items(), strict=False):
+            axes.set_title(shown, fontsize="medium")
+            for name, points in lines.items():
+                axes.plot(*zip(*points, strict=True), ".-", color=f"C{names.index(name)}", label=name)
+        for axes in grid[len(panels) :]:
+            axes.set_visible(False)
+        for axes in grid[max(len(panels) - PANELS, 0) : len(panels)]:  # the lowest of each column
+            axes.set_xlabel(x_unit)
+            axes.tick_params(labelbottom=True)
+        if len(names) > 1:
+            legend = {str(line.get_label()): line for axes in grid for line in axes.get_lines()}
+            figure.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=min(3, len(names)))
+
+    return _figure_svg(draw, height=0.6 + 2.2 * rows + 0.3 * math.ceil(len(names) / 3))
+
+
 def _svg(draw: Callable[[Axes], None], *, title: str, height: float) -> str:
+    def draw_all(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.set_title(title)
+        draw(axes)
+
+    return _figure_svg(draw_all, height=height)
+
+
+def _figure_svg(draw: Callable[[Figure], None], *, height: float) -> str:
     try:
         from matplotlib import style
         from matplotlib.figure import Figure
@@ -97,9 +142,7 @@ def _svg(draw: Callable[[Axes], None], *, title: str, height: float) -> str:
     text = io.StringIO()
     with style.context(["default", SETTINGS]):  # whatever the user's own settings are
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        axes = figure.subplots()
-        axes.set_title(title)
-        draw(axes)
+        draw(figure)
         figure.savefig(text, format="svg", metadata=METADATA)
     return text.getvalue()
 

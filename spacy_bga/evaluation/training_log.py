@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
+
+from spacy_bga.errors import BGAError, Errors, Warnings
 
 Row = dict[str, Any]
 
 
 def read_log(path: Path) -> list[Row]:
-    """RETURNS (list[dict]): The rows that `spacy_bga.ConsoleLogger.v1` wrote with `output_file`."""
-    return [json.loads(line) for line in path.read_text(encoding="utf8").splitlines() if line]
+    """Read the rows that `spacy_bga.ConsoleLogger.v1`, or a console logger of spaCy's, wrote with `output_file`.
+
+    path (Path): The log. A line that is no row is left out with a warning: training may have been cut off in it.
+    RETURNS (list[dict]): The rows.
+    RAISES (BGAError): There is no file, or no row in it.
+    """
+    if not path.is_file():
+        raise BGAError(Errors.B630.format(path=path, reason="it is no file"))
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf8", errors="replace").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            rows.append(row | {"step": int(row["step"]), "score": float(row["score"]), "losses": dict(row["losses"])})
+        except (ValueError, TypeError, KeyError) as error:
+            if line.strip():
+                warnings.warn(Warnings.W630.format(path=path, line=number, error=repr(error)), stacklevel=2)
+    if not rows:
+        raise BGAError(Errors.B630.format(path=path, reason="it has no row with a step, losses and a score"))
+    return rows
 
 
 def best_step(rows: list[Row]) -> int:
