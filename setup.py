@@ -2,9 +2,11 @@ from pathlib import Path
 from runpy import run_path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 ABOUT = run_path(str(ROOT / "spacy_bga" / "about.py"))
+TEMPLATE = run_path(str(ROOT / "spacy_bga" / "starter" / "template.py"))
 
 ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
 STARTER = [*ONNX, "build>=1.2"]
@@ -26,6 +28,20 @@ TEST = [
     "selenium>=4.20",
 ]
 
+
+class BuildWithTemplate(build_py):
+    """Puts project.yml and configs into the package as well, for those who install it and have no clone."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:  # which finds them in the clone
+            return
+        folder = Path(self.build_lib) / "spacy_bga" / "starter" / TEMPLATE["INSTALLED"]
+        for path in TEMPLATE["template_files"](ROOT):
+            self.mkpath(str(folder / path.parent))
+            self.copy_file(str(ROOT / path), str(folder / path))
+
+
 setup(
     name=ABOUT["__title__"],
     version=ABOUT["__version__"],
@@ -35,6 +51,7 @@ setup(
     license="MIT",
     packages=find_packages(include=["spacy_bga", "spacy_bga.*"]),
     package_data={"spacy_bga": ["py.typed"], "spacy_bga.starter": ["data/*.json"], "spacy_bga.viewer": ["static/*"]},
+    cmdclass={"build_py": BuildWithTemplate},
     python_requires=">=3.11",
     install_requires=[
         "spacy>=3.8.7,<3.9",

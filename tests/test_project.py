@@ -21,10 +21,14 @@ def test_workflows_are_made_of_commands():
     assert {name for steps in PROJECT["workflows"].values() for name in steps} <= set(names)
 
 
+def named_files() -> list[str]:
+    """RETURNS (list[str]): What the commands read of configs and assets."""
+    return sorted({path for line in SCRIPTS for path in re.findall(r"(?:configs|assets)/[\w./-]+", line)})
+
+
 def test_configs_and_assets_exist():
-    paths = {path for line in SCRIPTS for path in re.findall(r"(?:configs|assets)/[\w./-]+", line)}
-    assert "configs/starter.cfg" in paths
-    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+    assert "configs/starter.cfg" in named_files()
+    assert [path for path in named_files() if not (ROOT / path).exists()] == []
 
 
 def test_console_commands_exist():

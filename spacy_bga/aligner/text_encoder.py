@@ -55,8 +55,7 @@ class TextEncoder(nn.Module):
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> TextEncoder:
         """The encoder in a local folder (`config.json`, `*.safetensors`), whatever head it was saved with."""
-        config = read_config(Path(folder), families=FAMILIES, unknown=Errors.B120)
-        check_text_config(config)
+        config = read_text_config(Path(folder))
         return cls(load_encoder(Path(folder), config, **FAMILIES[config.model_type]))
 
     @property
@@ -182,6 +181,13 @@ def check_text_config(config: PretrainedConfig) -> None:
         actual = getattr(config, setting, value)
         if actual != value:
             raise BGAError(Errors.B124.format(setting=setting, actual=actual, expected=value))
+
+
+def read_text_config(folder: Path) -> PretrainedConfig:
+    """The config of the text encoder in a folder."""
+    config = read_config(folder, families=FAMILIES, unknown=Errors.B120)
+    check_text_config(config)
+    return config
 
 
 def read_config(folder: Path, *, families: dict[str, Any], unknown: str) -> PretrainedConfig:

@@ -160,8 +160,7 @@ class VisionEncoder(nn.Module):
         The folder's `preprocessor_config.json`, if there is one, says how images are normalized.
         """
         folder = Path(folder)
-        config = vision_part(read_config(folder, families={"clip": CLIP, **FAMILIES}, unknown=Errors.B121))
-        check_vision_config(config)
+        config = read_vision_config(folder)
         model = load_encoder(folder, config, **FAMILIES[config.model_type].settings)
         path = folder / "preprocessor_config.json"
         preprocessing = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -307,6 +306,13 @@ def score_bias(hidden: Tensor, context_mask: Tensor | None) -> Tensor | None:
     if context_mask is None or all_true(context_mask):
         return None
     return torch.cat([masking_bias(context_mask, hidden.dtype), hidden.new_zeros(hidden.shape[:2])], dim=1)
+
+
+def read_vision_config(folder: Path) -> PretrainedConfig:
+    """The config of the vision encoder in a folder, be it a part of a whole CLIP."""
+    config = vision_part(read_config(folder, families={"clip": CLIP, **FAMILIES}, unknown=Errors.B121))
+    check_vision_config(config)
+    return config
 
 
 def vision_part(config: PretrainedConfig) -> PretrainedConfig:

@@ -28,6 +28,10 @@ class EncoderAbsent(Exception):
     """Raised by a place that does not have the encoder; the message says why."""
 
 
+class HubUnreachable(EncoderAbsent):
+    """Raised where nothing can be said about an encoder, since the Hub gives no answer."""
+
+
 @dataclass(frozen=True)
 class Encoder:
     """An encoder that is at hand.
@@ -58,6 +62,26 @@ def resolve_encoder(name: str) -> Path:
         message = Errors.B402 if is_hub_name(name) else Errors.B401
         raise BGAError(message.format(name=name, tried=tried))
     return encoder.path
+
+
+def find_config(name: str) -> Path | None:
+    """Find the config.json of an encoder, without fetching its weights.
+
+    name (str): A folder, or a name on the Hub.
+    RETURNS (Path | None): The folder that holds it; None if it is not on this machine and the Hub can't be asked.
+    RAISES (BGAError): There is no such encoder.
+    """
+    encoder, tried = look_in(LOCAL_PLACES, name)
+    if encoder is not None:
+        return encoder.path
+    if not is_hub_name(name):
+        raise BGAError(Errors.B401.format(name=name, tried=tried))
+    try:
+        return _fetch(name, lambda files: [file for file in files if file == "config.json"])
+    except HubUnreachable:
+        return None
+    except EncoderAbsent as reason:
+        raise BGAError(Errors.B401.format(name=name, tried=f"{tried}\n  - hub: {reason}")) from reason
 
 
 def look_in(places: Mapping[str, Place], name: str) -> tuple[Encoder | None, str]:
@@ -169,21 +193,27 @@ def _in_own_cache(name: str) -> Path:
 
 
 def _from_hub(name: str) -> Path:
-    from huggingface_hub import HfApi, constants, snapshot_download
-
     if not is_hub_name(name):
         raise EncoderAbsent("this is not a name of the Hub")
+    return _whole(_fetch(name, _wanted_files))
+
+
+def _fetch(name: str, wanted: Callable[[list[str]], list[str]]) -> Path:
+    """RETURNS (Path): The folder that has those files of a repository of the Hub that are wanted."""
+    from huggingface_hub import HfApi, constants, snapshot_download
+
     if constants.HF_HUB_OFFLINE:
-        raise EncoderAbsent("not asked, since HF_HUB_OFFLINE is set")
+        raise HubUnreachable("not asked, since HF_HUB_OFFLINE is set")
     try:
         info = HfApi().model_info(name, timeout=HUB_TIMEOUT)
-        wanted = _wanted_files([sibling.rfilename for sibling in info.siblings or []])
+        files = wanted([sibling.rfilename for sibling in info.siblings or []])
         # The branch and not `info.sha`: only a branch leaves the reference that the cache is searched by.
-        folder = snapshot_download(name, allow_patterns=wanted, etag_timeout=HUB_TIMEOUT)
+        return Path(snapshot_download(name, allow_patterns=files, etag_timeout=HUB_TIMEOUT))
     except OSError as error:  # the base of every error of requests and of the Hub's answers
         response = getattr(error, "response", None)
-        raise EncoderAbsent("cannot be reached" if response is None else _answer(response.status_code)) from error
-    return _whole(Path(folder))
+        if response is None:
+            raise HubUnreachable("cannot be reached") from error
+        raise EncoderAbsent(_answer(response.status_code)) from error
 
 
 def _answer(status: int) -> str:

@@ -13,7 +13,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from spacy_bga.errors import BGAError
 from spacy_bga.pipeline import encoders
-from spacy_bga.pipeline.encoders import PLACES, encoder_cache, look_in, missing_part, resolve_encoder
+from spacy_bga.pipeline.encoders import PLACES, encoder_cache, find_config, look_in, missing_part, resolve_encoder
 
 NAME = "someone/some-encoder"
 
@@ -172,3 +172,27 @@ def test_import_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_config_is_had_without_weights(hub: FakeHub, tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "own")
+    assert find_config(str(folder)) == folder
+    assert hub.asked == 0
+    assert find_config(NAME) == hub.folder
+    assert hub.wanted == ["config.json"]
+
+
+def test_a_config_that_no_one_can_be_asked_for(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.error = requests.ConnectionError("no network")
+    assert find_config(NAME) is None
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert find_config(NAME) is None
+
+
+def test_a_config_that_is_nowhere(hub: FakeHub) -> None:
+    response = requests.Response()
+    response.status_code = 404
+    hub.error = requests.HTTPError("no such repository", response=response)
+    for name in (NAME, "./no/such/folder"):
+        with pytest.raises(BGAError, match="B401"):
+            find_config(name)
