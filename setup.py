@@ -18,7 +18,16 @@ WANDB = ["wandb>=0.20"]
 MLFLOW = ["mlflow>=3"]
 DEMO = ["streamlit>=1.60"]
 BENCHMARK = ["psutil>=5.9", "threadpoolctl>=3.5"]
+DOCS = ["mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1.0"]
 TEST = [
+    *STARTER,
+    *OPENVINO,
+    *SPLITS,
+    *FIGURES,
+    *TENSORBOARD,
+    *BENCHMARK,
+    *DEMO,
+    *DOCS,
     "pytest>=8",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
@@ -26,6 +35,8 @@ TEST = [
     "pytorch-crf>=0.7.2",
     "seqeval>=1.2.2",
     "selenium>=4.20",
+    "markdown-it-py>=3",
+    "sybil>=9",
 ]
 
 
@@ -73,19 +84,9 @@ setup(
         "mlflow": MLFLOW,
         "benchmark": BENCHMARK,
         "demo": DEMO,
-        "test": [*STARTER, *OPENVINO, *SPLITS, *FIGURES, *TENSORBOARD, *BENCHMARK, *DEMO, *TEST],
-        "dev": [
-            *STARTER,
-            *OPENVINO,
-            *SPLITS,
-            *FIGURES,
-            *TENSORBOARD,
-            *BENCHMARK,
-            *DEMO,
-            *TEST,
-            "ruff>=0.8",
-            "mypy>=1.11",
-        ],
+        "docs": DOCS,
+        "test": TEST,
+        "dev": [*TEST, "ruff>=0.8", "mypy>=1.11"],
     },
     entry_points={
         "spacy_factories": ["bga_ner = spacy_bga.pipeline.bga_ner:make_bga_ner"],

@@ -1,0 +1,123 @@
+"""Parts of pages that are made of the code, so that they can't go stale. Nothing here loads torch."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Sequence
+from functools import cache
+from html import escape
+from pathlib import Path
+
+import griffe
+import srsly
+from docstrings import entries
+from typer.cli import app as typer_app
+from typer.testing import CliRunner
+
+from spacy_bga import errors
+from spacy_bga.evaluation.markdown import table, text
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def console() -> str:
+    """RETURNS (str): Every console command, as Typer documents it."""
+    name = "python -m spacy_bga"
+    result = CliRunner().invoke(typer_app, ["spacy_bga.cli", "utils", "docs", "--name", name])
+    if result.exit_code:
+        raise RuntimeError(result.output) from result.exception
+    commands = result.output[result.output.index(f"## `{name} ") :]
+    return re.sub(r"^Example: ((?:.+\n?)+)", lambda example: _example(example[1]), commands, flags=re.MULTILINE)
+
+
+def _example(command: str) -> str:
+    return f"**Example**:\n\n```console\n$ {' '.join(command.split())}\n```\n"
+
+
+def default_config() -> str:
+    """RETURNS (str): The default config of `bga_ner`, with its comments."""
+    config = ast.literal_eval(str(_package()["pipeline.bga_ner.DEFAULT_CONFIG"].value))
+    return f"```ini\n{config.strip()}\n```\n"
+
+
+def architecture() -> str:
+    """RETURNS (str): A table of the settings of `spacy_bga.BGAModel.v1`."""
+    build = _package()["pipeline.architectures.build_bga_model"]
+    meanings = {**_meanings(_package()["aligner.config.BGAConfig"]), **_meanings(build)}
+    return _settings(build, meanings)
+
+
+def image_corpus() -> str:
+    """RETURNS (str): A table of the settings of `spacy_bga.ImageCorpus.v1`."""
+    return _settings(_package()["corpus.readers.create_image_corpus"])
+
+
+def mixed_corpus() -> str:
+    """RETURNS (str): A table of the settings of `spacy_bga.MixedCorpus.v1`."""
+    return _settings(_package()["corpus.readers.create_mixed_corpus"])
+
+
+def length_batcher() -> str:
+    """RETURNS (str): A table of the settings of `spacy_bga.batch_by_length.v1`."""
+    return _settings(_package()["corpus.batcher.create_length_batcher"])
+
+
+def console_logger() -> str:
+    """RETURNS (str): A table of the settings of `spacy_bga.ConsoleLogger.v1`."""
+    return _settings(_package()["pipeline.loggers.console_logger"])
+
+
+def messages() -> str:
+    """RETURNS (str): Every message with its code, in the groups of `errors.py`."""
+    source = Path(errors.__file__).read_text(encoding="utf8")
+    known = {**vars(errors.Errors), **vars(errors.Warnings)}
+    groups: dict[str, list[str]] = {}
+    title = ""
+    for comment, code in re.findall(r"^    (?:# \dxx: (.+)|([BW]\d{3}) = )", source, flags=re.MULTILINE):
+        title = comment or title
+        if code:
+            groups.setdefault(title, []).append(code)
+    return "\n".join(
+        f"## {title[0].upper()}{title[1:]}\n\n"
+        + table(
+            ["Code", "Message"],
+            [[f'<span id="{code}">{code}</span>', text(escape(known[code]))] for code in sorted(codes)],
+            left=2,
+        )
+        for title, codes in groups.items()
+    )
+
+
+def evidence(files: Sequence[Path]) -> str:
+    """RETURNS (str): A page that lists the files of evidence and what each of them holds."""
+    rows = [[f"[{path.name}](evidence/{path.name})", ", ".join(sorted(srsly.read_json(path)))] for path in files]
+    return "# Evidence\n\nThe numbers behind the pages before this one, as commands wrote them.\n\n" + table(
+        ["File", "Holds"], rows, left=2
+    )
+
+
+@cache
+def _package() -> griffe.Module:
+    """RETURNS (Module): The package as its source says, without importing it."""
+    return griffe.load("spacy_bga", search_paths=[ROOT], allow_inspection=False)  # type: ignore[return-value]
+
+
+def _meanings(obj: griffe.Object) -> dict[str, str]:
+    """RETURNS (dict[str, str]): What the docstring says of each name."""
+    listed = [entry for part in obj.docstring.value.split("\n\n") for entry in entries(part)[1]]
+    return {name: meaning for names, _, meaning in listed for name in names.split(", ")}
+
+
+def _settings(function: griffe.Function, meanings: dict[str, str] | None = None) -> str:
+    meanings = meanings or _meanings(function)
+    rows = [
+        [
+            f"`{parameter.name}`",
+            f"<code>{escape(str(parameter.annotation)).replace('|', '&#124;')}</code>",
+            "required" if parameter.default is None else f"`{parameter.default}`",
+            text(meanings[parameter.name]),
+        ]
+        for parameter in function.parameters
+    ]
+    return table(["Setting", "Type", "Default", "Meaning"], rows, left=4)
