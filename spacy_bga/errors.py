@@ -36,14 +36,20 @@ class Errors(metaclass=_Coded):
     B104 = (
         "`window` = {window} and `overlap` = {overlap}: a window needs at least 8 wordpieces and at most half shared."
     )
-    B105 = "This is not the configuration of an aligner: {error}. Was the pipeline's folder altered?"
-    B106 = "`{name}` = {layers} does not fit an encoder with {n_layers} layers, numbered from 0."
+    B105 = (
+        "This is not the configuration of an aligner: {error}. Take the config.json that was saved with the weights, "
+        "or save the pipeline again."
+    )
+    B106 = (
+        "`{name}` = {layers} does not fit an encoder with {n_layers} layers, numbered from 0. Give how many of the "
+        "last ones to take, or a list of their numbers."
+    )
     B107 = (
         "This aligner was saved without its visual branch, so it can't see images. Train from the original "
         "encoders, or save with `save_visual_branch = true`."
     )
     B108 = "The weights in {path} don't fit their configuration: {error}. Save the pipeline again."
-    B109 = "There is no aligner in {path}: {error}."
+    B109 = "There is no aligner in {path}: {error}. Give a folder of `save_pretrained`, such as PIPELINE/bga_ner/model."
     B115 = (
         "The aligner in {path} is no start for this one: {error}. Give both the same encoders, BGA layers and "
         "generators, and save the first with `save_visual_branch = true`."
@@ -64,7 +70,7 @@ class Errors(metaclass=_Coded):
         "A vision encoder that learns has no fixed features to standardise. Set `standardize = false`, or "
         "`train_vision = false`."
     )
-    B110 = "Entity labels must differ from each other: {labels}."
+    B110 = "Entity labels must differ from each other, but these are {labels}. Give each of them once."
     B111 = (
         "The CRF takes emissions of shape (documents, tokens, {size}), not {shape}. Were labels added after initialize?"
     )
@@ -82,14 +88,20 @@ class Errors(metaclass=_Coded):
         "[initialize.components.{name}.labels]."
     )
     B205 = "Unknown part '{part}' in `rate_scales`. The parts of the aligner are: {known}."
-    B206 = "Can't load the component from {path}, was it altered? {error}"
+    B206 = "Can't load the component from {path}: {error} Was the folder altered? Save or install the pipeline again."
     B207 = (
         "The paths in `Doc._.{attr}` are relative to nothing. Set `image_root` to the folder that holds the images, or "
         "give their content as bytes."
     )
     B208 = "With `visual_grid` = 0 an image has no patches to point at, only [CLS]. Train with 4, say."
-    B210 = "A document with {tokens} content tokens can't have {tags} tags: '{text}'."
-    B211 = "{tag} is not the number of a tag: with {labels} labels they go from 0 to {last}."
+    B210 = (
+        "A document with {tokens} content tokens can't have {tags} tags: '{text}'. Set annotations on the documents "
+        "that they were predicted for."
+    )
+    B211 = (
+        "{tag} is not the number of a tag: with {labels} labels they go from 0 to {last}. Set annotations with the "
+        "component that predicted them."
+    )
 
     B212 = "Unknown `{name}` = '{value}'. Set it to one of: {known}."
     B213 = (
@@ -122,12 +134,12 @@ class Errors(metaclass=_Coded):
     )
     B304 = "There is no image file {path}."
     B305 = "Can't read {source}: {reason}."
-    B306 = "{source} would be {width} x {height} pixels, more than the limit of {limit:,}."
+    B306 = "{source} would be {width} x {height} pixels, more than the limit of {limit:,}. Scale it down."
     B307 = "{source} is no image that can be used. Formats that can: {formats}."
     B310 = "{path}, line {line}: {reason}. Expected an IMGID line, TOKEN<TAB>TAG, or a blank line between posts."
     B320 = '{path}, line {line}: {reason}. Expected an object with "text", and optionally "image" and "spans".'
     B330 = "There is no file {path} to convert."
-    B331 = "There is no image folder {path}."
+    B331 = "There is no image folder {path}. Give the image root, which the paths of images are relative to."
     B332 = "The output {path} should end in .spacy, or spaCy's readers won't find it."
     B333 = "Found no documents in {path}, read as {format}.{problems}"
     B334 = "Unknown format {format!r}. Use one of: auto, conll, jsonl."
@@ -247,7 +259,7 @@ class Errors(metaclass=_Coded):
         "No text of {path} has both an entity and a word beside it for which another text has a replacement. Give "
         "more labelled texts."
     )
-    B525 = "No text of {path} has an image below {images} that can be used."
+    B525 = "No text of {path} has an image below {images} that can be used. Give their image root by --images."
     B526 = (
         '{path}, line {line}: {reason}. Expected an object with "image" or "image_id", "width", "height" and '
         '"objects", each of them {{"entity": TEXT, "box": [left, top, right, bottom]}}.'

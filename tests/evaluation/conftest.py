@@ -149,7 +149,7 @@ class FakeTrainer:
     """Stands in for the processes of a run: leaves what they leave, and remembers what was asked for.
 
     commands (list[list[str]]): The training commands. measures (list[list[str]]): Those that measure the alignment.
-    broken (set[str]): Folder name prefixes of runs that fail; "alignment", if measuring does.
+    broken (set[str]): Folder name prefixes of runs that fail; "scores" or "alignment", if measuring them does.
     interrupted (bool): Whether the next training is killed half-way.
     """
 
@@ -176,7 +176,7 @@ class FakeTrainer:
         if "spacy_bga.evaluation.scores" in command:
             scores = {"p": 80.0, "r": 60.0, "f1": 68.57, "per_type": {"PER": {"p": 80.0, "r": 60.0, "f1": 68.57}}}
             Path(command[5]).write_text(json.dumps({**scores, "counts": [[1, 2, 3]], "contexts": {}}), encoding="utf8")
-            return Usage(0, 1.0, 1.0)
+            return Usage(int("scores" in self.broken), 1.0, 1.0)
         if "spacy_bga.evaluation.alignment" in command:
             self.measures.append(list(command[1:]))
             Path(command[4]).write_text(json.dumps({"news": {"t2i": {"r10": 50.0}}}), encoding="utf8")

@@ -117,6 +117,14 @@ def test_a_run_that_fails_does_not_stop_the_others(write_plan: WritePlan, traine
     assert statuses(run_plan(write_plan(), OUTPUT, progress=quietly)) == ["done", "kept", "kept"]
 
 
+def test_a_run_that_cannot_be_scored_has_failed(write_plan: WritePlan, trainer: FakeTrainer):
+    trainer.broken = {"scores"}
+    (outcome,) = run_plan(write_plan(), OUTPUT, only=["second"], progress=quietly)
+    assert outcome.status == "failed"
+    assert "[B515] Scoring second-seed0 on the test set failed with exit code 1" in outcome.message
+    assert not (OUTPUT / "small" / "second-seed0.json").exists()
+
+
 def test_a_config_that_spacy_refuses_is_a_failed_run(write_plan: WritePlan, trainer: FakeTrainer):
     runs = [
         {"name": "bad", "config": "configs/ner.cfg", "overrides": {"nowhere.x": 1}},

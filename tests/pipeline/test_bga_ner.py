@@ -108,7 +108,7 @@ class TestFactory:
             nlp.add_pipe("bga_ner", config=bga_config | wrong)
 
     def test_unknown_rate_scale_is_refused(self, nlp: Language, bga_config: dict):
-        with pytest.raises(BGAError, match="heads"):
+        with pytest.raises(BGAError, match=r"B205.*'heads'.*encoder, generator, head"):
             nlp.add_pipe("bga_ner", config=bga_config | {"rate_scales": {"heads": 3.0}})
 
     def test_foreign_model_is_refused(self, nlp: Language):
