@@ -1,0 +1,94 @@
+"""The ways of three users, as scripts that they could run: only the encoders are tiny, and the trainings short."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.viewer.test_page import Reader
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+POSTS = [
+    ("Kevin Durant joins the Warriors, finally", "train_0001.png"),
+    ("love \"Paris\", always 🗼", ""),
+    ("its picture is not there", "absent.png"),
+]
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def environment(text_encoder_folder: Path, vision_encoder_folder: Path) -> dict[str, str]:
+    """What the scripts find: this Python, this package, tiny encoders in place of the starter ones, and few steps."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    encoders = {"TEXT_ENCODER": str(text_encoder_folder), "VISION_ENCODER": str(vision_encoder_folder)}
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "STEPS": "20", **encoders}
+
+
+def run(script: str, *arguments: object, cwd: Path, env: dict[str, str]) -> str:
+    """RETURNS (str): What a script has printed. It has to succeed."""
+    command = ["bash", str(HERE / script), *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
+    """A folder after the journey from posts to a package."""
+    folder = tmp_path_factory.mktemp("home")
+    subprocess.run(
+        [sys.executable, "-m", "spacy_bga", "embedded", "posts"], cwd=folder, env=environment, check=True
+    )
+    (folder / "printed").write_text(run("posts_to_package.sh", "posts", cwd=folder, env=environment), encoding="utf8")
+    return folder
+
+
+def test_posts_to_package(home: Path):
+    printed = (home / "printed").read_text(encoding="utf8")
+    assert "0 errors" in printed  # of debug-data
+    report = json.loads((home / "report.json").read_text(encoding="utf8"))
+    assert any("train_0100.png" in json.dumps(finding) for finding in report["findings"])  # which is broken
+    scores = json.loads((home / "scores.json").read_text(encoding="utf8"))
+    metrics = json.loads((home / "metrics.json").read_text(encoding="utf8"))
+    assert scores["documents"] == 160
+    assert set(metrics["ents_per_type"]) == {"PER", "LOC", "ORG", "MISC"}
+    assert (home / "curves.svg").read_text(encoding="utf8").lstrip().startswith("<?xml")
+    card = (home / "training" / "model-best" / "README.md").read_text(encoding="utf8")
+    assert f"{100 * metrics['ents_f']:.2f}" in card
+    assert (home / "packages/en_my_ner-0.1.0/dist/en_my_ner-0.1.0-py3-none-any.whl").is_file()
+
+
+def test_package_to_page(home: Path, environment: dict[str, str]):
+    """pip installs the wheel into a folder of this test."""
+    installed = home / "installed"
+    pip = {"PIP_TARGET": str(installed), "PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1"}
+    env = {**environment, **pip, "PYTHONPATH": os.pathsep.join([str(installed), str(ROOT)])}
+    with (home / "posts.csv").open("w", encoding="utf8", newline="") as file:
+        csv.writer(file).writerows([("text", "image"), *POSTS])
+    wheel = "packages/en_my_ner-0.1.0/dist/en_my_ner-0.1.0-py3-none-any.whl"
+    printed = run("package_to_page.sh", wheel, "posts.csv", "posts/images", cwd=home, env=env)
+    assert "3 posts written to page.html" in printed
+    with (home / "found.csv").open(encoding="utf8", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [(row["text"], row["image"]) for row in found] == POSTS
+    page = Reader((home / "page.html").read_text(encoding="utf8"))
+    assert len(page.all("article")) == 3
+    assert len(page.all("img")) == 1
+    assert "absent.png" in page.text  # it tells that there is none
+    assert found[0]["entities"].count("(") == len(page.all("article")[0].all("mark")) if found[0]["entities"] else True
+
+
+def test_two_configs_to_verdict(home: Path, environment: dict[str, str], tmp_path: Path):
+    printed = run("two_configs_to_verdict.sh", home / "corpus", home / "posts" / "images", cwd=tmp_path, env=environment)
+    verdict = json.loads((tmp_path / "verdict.json").read_text(encoding="utf8"))
+    assert [Path(pipeline["name"]).parent.name for pipeline in verdict["pipelines"]] == ["with", "without"]
+    assert "p-value" in printed
+    assert (tmp_path / "verdict.md").read_text(encoding="utf8") in printed
