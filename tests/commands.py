@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 PROJECT = srsly.read_yaml(ROOT / "project.yml")
 PYTHONS = ("python", "python3", ".venv/bin/python")
 # Commands of the shell and modules of Python that documentation may use; their arguments are theirs.
-SHELL = ("cd", ".")
+SHELL = ("cd", "mkdir", ".")
 MODULES = ("venv", "pytest", "mkdocs")
 
 
@@ -58,6 +58,8 @@ class Checker:
     def _check(self, words: list[str]) -> None:
         if words[0] in SHELL:
             return
+        if words[0] == "pip":
+            words = ["python", "-m", *words]
         if words[0] not in PYTHONS or words[1] != "-m":
             raise CommandError(f"what does this do? {shlex.join(words)}")
         module, arguments = words[2], words[3:]
@@ -120,10 +122,10 @@ def parse(typer_app: typer.Typer, arguments: list[str]) -> tuple[str, Any]:
                 return " ".join(names), command.make_context(names[-1], list(arguments))
             except Exception as error:  # Typer brings its own copy of click, whose exceptions have no public name
                 message = getattr(error, "message", str(error))
-                missing = re.search(r"(path|file|directory) '(.+)' does not exist", message, flags=re.IGNORECASE)
+                missing = re.search(r"(path|file|dir|directory) '(.+)' does not exist", message, flags=re.IGNORECASE)
                 if missing is None:
                     raise CommandError(f"{' '.join(names)} {shlex.join(arguments)}: {message}") from error
-                _create(Path(missing[2]), folder=missing[1].lower() == "directory")
+                _create(Path(missing[2]), folder=missing[1].lower().startswith("dir"))
 
 
 def _create(path: Path, *, folder: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import metadata
 
 from spacy.schemas import ConfigSchemaTraining
 from spacy.util import load_model_from_config, registry
@@ -26,5 +27,10 @@ def validate(config: Config) -> None:
     filled = config.interpolate()
     unknown = set(filled["training"]) - set(ConfigSchemaTraining.model_fields)
     assert not unknown, f"[training] has no {unknown}"
-    registry.resolve(filled["training"], schema=ConfigSchemaTraining)
+    try:
+        registry.resolve(filled["training"], schema=ConfigSchemaTraining)
+    except ImportError as error:  # a logger for a service; what it needs is an extra, which the tests lack
+        extras = metadata("spacy_bga").get_all("Provides-Extra") or []
+        if not any(extra in str(error) for extra in extras):
+            raise
     assert callable(registry.resolve(filled["corpora"])["train"])

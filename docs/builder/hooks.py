@@ -12,7 +12,7 @@ from mkdocs.structure.files import File, Files
 DOCS = Path(__file__).parent.parent
 # Pages of the folder above that a command writes. The site has their place also while there is nothing to read.
 WRITTEN = {"results.md": "python -m spacy_bga results", "performance.md": "python -m spacy_bga benchmark"}
-MARK = re.compile(r"^<!-- made of code: ([\w-]+) -->$", re.MULTILINE)
+MARK = re.compile(r"^<!-- made of code: (\w+)(?: ([\w.]+))? -->$", re.MULTILINE)
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
@@ -30,5 +30,5 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **kwargs: object) -> str:
-    """Put what is made of code where a page has its mark: `<!-- made of code: NAME -->`, a function of `parts`."""
-    return MARK.sub(lambda mark: getattr(parts, mark[1].replace("-", "_"))(), markdown)
+    """Put what is made of code where a page has its mark: a function of `parts`, and what it is given."""
+    return MARK.sub(lambda mark: getattr(parts, mark[1])(*filter(None, [mark[2]])), markdown)

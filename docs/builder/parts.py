@@ -48,24 +48,9 @@ def architecture() -> str:
     return _settings(build, meanings)
 
 
-def image_corpus() -> str:
-    """RETURNS (str): A table of the settings of `spacy_bga.ImageCorpus.v1`."""
-    return _settings(_package()["corpus.readers.create_image_corpus"])
-
-
-def mixed_corpus() -> str:
-    """RETURNS (str): A table of the settings of `spacy_bga.MixedCorpus.v1`."""
-    return _settings(_package()["corpus.readers.create_mixed_corpus"])
-
-
-def length_batcher() -> str:
-    """RETURNS (str): A table of the settings of `spacy_bga.batch_by_length.v1`."""
-    return _settings(_package()["corpus.batcher.create_length_batcher"])
-
-
-def console_logger() -> str:
-    """RETURNS (str): A table of the settings of `spacy_bga.ConsoleLogger.v1`."""
-    return _settings(_package()["pipeline.loggers.console_logger"])
+def settings(function: str) -> str:
+    """RETURNS (str): A table of the settings of what a registered function makes. function (str): Its path."""
+    return _settings(_package()[function])
 
 
 def messages() -> str:

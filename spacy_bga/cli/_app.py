@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,9 +26,13 @@ def main() -> None:
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Tell of a BGAError without its traceback, and exit with 1."""
+    """Tell of a BGAError without its traceback, and exit with 1; tell of warnings without the line of code."""
+    formatted = warnings.formatwarning
+    warnings.formatwarning = lambda message, *place, **line: f"{message}\n"
     try:
         yield
     except BGAError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(code=1) from None
+    finally:
+        warnings.formatwarning = formatted

@@ -12,7 +12,7 @@ from spacy_bga.cli._app import app, exit_on_error
 
 @app.command("view")
 def view_command(
-    model: Annotated[Path, typer.Argument(help="The folder of a trained pipeline.")],
+    model: Annotated[str, typer.Argument(help="The folder or the package of a trained pipeline.")],
     corpus: Annotated[Path, typer.Argument(help="Texts: a .spacy file, a folder of them, or JSONL.")],
     images: Annotated[Path | None, typer.Option(help="The image root of the texts; for JSONL its own folder.")] = None,
     output: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("view.html"),

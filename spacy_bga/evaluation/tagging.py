@@ -43,8 +43,10 @@ def load_pipeline(name: str | Path) -> Language:
 
     from spacy_bga.pipeline.confidence import ask_for_confidence
 
-    if not Path(name).is_dir() and not is_package(str(name)):
-        raise BGAError(Errors.B604.format(path=name, reason="there is no such folder, and no such package"))
+    if not Path(name).is_dir():
+        name = str(name)  # for spaCy, a Path is no package
+        if not is_package(name):
+            raise BGAError(Errors.B604.format(path=name, reason="there is no such folder, and no such package"))
     try:
         nlp = spacy.load(name)
     except OSError as error:

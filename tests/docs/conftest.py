@@ -22,6 +22,7 @@ def workspace(trained_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     for name in ("training", "training/bga"):
         shutil.copytree(trained_folder, tmp_path / name / "model-best")
+    shutil.copy(ROOT / "assets" / "meta.json", tmp_path)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "kd.png").write_bytes(encode_picture(1))
     (tmp_path / "posts.csv").write_text("text,image\nKevin Durant joins,kd.png\nlove Paris !,\n", encoding="utf8")

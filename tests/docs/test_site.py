@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +18,14 @@ from spacy_bga.cli import app
 from tests.docs.conftest import ROOT
 from tests.viewer.browser import chromium, find_chromium, requests
 
+# Where the reference has what is registered.
+PLACES = {
+    "spacy_architectures": "architecture",
+    "spacy_readers": "corpora",
+    "spacy_batchers": "corpora",
+    "spacy_loggers": "loggers",
+    "spacy_callbacks": "loggers",
+}
 FETCHES = {"script": "src", "img": "src", "source": "src", "iframe": "src", "link": "href", "use": "href"}
 
 
@@ -112,6 +121,19 @@ def test_the_settings_are_complete(pages: dict[Path, Page], site: Path):
     settings = set(inspect.signature(make_bga_ner).parameters) - {"nlp", "name", "model", "scorer"}
     assert [name for name in settings if f"{name} =" not in config] == []
     assert "What spaCy's learning rate is multiplied by" in config  # its comments are there as well
+
+
+def test_all_that_is_registered_has_its_place(pages: dict[Path, Page], site: Path):
+    registered = {
+        point.name: page
+        for group, page in PLACES.items()
+        for point in entry_points(group=group)
+        if point.name.startswith("spacy_bga.")
+    }
+    assert len(registered) >= 6
+    for name, page in registered.items():
+        anchors = pages[site / "reference" / page / "index.html"].anchors
+        assert any(anchor.endswith(name.lower().replace(".", "")) for anchor in anchors), name
 
 
 def test_the_messages_are_complete(pages: dict[Path, Page], site: Path):

@@ -15,7 +15,7 @@ done
 python -m spacy_bga init-config my.cfg --train corpus/train.spacy --dev corpus/dev.spacy --images "$posts/images" \
     --text-encoder "$text_encoder" --vision-encoder "$vision_encoder" --features corpus/features
 python -m spacy_bga debug-data my.cfg --original "$posts/train.txt" --json report.json
-python -m spacy_bga train my.cfg --output training ${STEPS:+--training.max_steps "$STEPS"}
+python -m spacy train my.cfg --output training ${STEPS:+--training.max_steps "$STEPS"}
 python -m spacy_bga curves training/log.jsonl --output curves.svg
 
 python -m spacy_bga evaluate training/model-best corpus/test.spacy --train corpus/train.spacy --images "$posts/images" \

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,11 @@ from tests.viewer.test_page import Reader
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+EMBEDDED = ROOT / "assets" / "embedded"
+PARTS = {"train": 110, "dev": 30, "test": 30}
 POSTS = [
     ("Kevin Durant joins the Warriors, finally", "train_0001.png"),
-    ("love \"Paris\", always 🗼", ""),
+    ('love "Paris", always 🗼', ""),
     ("its picture is not there", "absent.png"),
 ]
 
@@ -40,13 +43,23 @@ def run(script: str, *arguments: object, cwd: Path, env: dict[str, str]) -> str:
     return done.stdout
 
 
+def take_posts(target: Path) -> None:
+    """The first posts of each part of the embedded corpus, as data of one's own; one of their pictures is broken."""
+    (target / "images").mkdir(parents=True)
+    for name, number in PARTS.items():
+        posts = (EMBEDDED / f"{name}.txt").read_text(encoding="utf8").split("\n\n")[:number]
+        (target / f"{name}.txt").write_text("\n\n".join(posts) + "\n", encoding="utf8")
+        for post in posts:
+            image = EMBEDDED / "images" / f"{post.partition(chr(10))[0].removeprefix('IMGID:')}.png"
+            if image.is_file():
+                shutil.copy(image, target / "images")
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
     """A folder after the journey from posts to a package."""
     folder = tmp_path_factory.mktemp("home")
-    subprocess.run(
-        [sys.executable, "-m", "spacy_bga", "embedded", "posts"], cwd=folder, env=environment, check=True
-    )
+    take_posts(folder / "posts")
     (folder / "printed").write_text(run("posts_to_package.sh", "posts", cwd=folder, env=environment), encoding="utf8")
     return folder
 
@@ -58,7 +71,7 @@ def test_posts_to_package(home: Path):
     assert any("train_0100.png" in json.dumps(finding) for finding in report["findings"])  # which is broken
     scores = json.loads((home / "scores.json").read_text(encoding="utf8"))
     metrics = json.loads((home / "metrics.json").read_text(encoding="utf8"))
-    assert scores["documents"] == 160
+    assert scores["documents"] == PARTS["test"]
     assert set(metrics["ents_per_type"]) == {"PER", "LOC", "ORG", "MISC"}
     assert (home / "curves.svg").read_text(encoding="utf8").lstrip().startswith("<?xml")
     card = (home / "training" / "model-best" / "README.md").read_text(encoding="utf8")
@@ -83,12 +96,18 @@ def test_package_to_page(home: Path, environment: dict[str, str]):
     assert len(page.all("article")) == 3
     assert len(page.all("img")) == 1
     assert "absent.png" in page.text  # it tells that there is none
-    assert found[0]["entities"].count("(") == len(page.all("article")[0].all("mark")) if found[0]["entities"] else True
+    assert len(page.all("mark", "entity")) == sum(row["entities"].count("(") for row in found) > 0
 
 
 def test_two_configs_to_verdict(home: Path, environment: dict[str, str], tmp_path: Path):
-    printed = run("two_configs_to_verdict.sh", home / "corpus", home / "posts" / "images", cwd=tmp_path, env=environment)
+    printed = run(
+        "two_configs_to_verdict.sh", home / "corpus", home / "posts" / "images", cwd=tmp_path, env=environment
+    )
     verdict = json.loads((tmp_path / "verdict.json").read_text(encoding="utf8"))
-    assert [Path(pipeline["name"]).parent.name for pipeline in verdict["pipelines"]] == ["with", "without"]
-    assert "p-value" in printed
-    assert (tmp_path / "verdict.md").read_text(encoding="utf8") in printed
+    assert list(verdict["pipelines"]) == ["training/with/model-best", "training/without/model-best"]
+    low, high = verdict["difference"]["overall"]["all"]["f1_ci"]
+    assert low <= verdict["difference"]["overall"]["all"]["f1"] <= high
+    page = (tmp_path / "verdict.md").read_text(encoding="utf8")
+    assert page in printed
+    assert "`training/with/model-best`" in page.split("## training/with/model-best against", 1)[1].split("|", 1)[0]
+    assert "without" in (tmp_path / "curves.svg").read_text(encoding="utf8")

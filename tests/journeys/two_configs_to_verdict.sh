@@ -14,7 +14,7 @@ python -m spacy_bga init-config with.cfg --train "$corpus/train.spacy" --dev "$c
 python -m spacy_bga init-config without.cfg --base text_only --train "$corpus/train.spacy" --dev "$corpus/dev.spacy" \
     --text-encoder "$text_encoder"
 for name in with without; do
-    python -m spacy_bga train $name.cfg --output training/$name --paths.log training/$name/log.jsonl \
+    python -m spacy train $name.cfg --output training/$name --paths.log training/$name/log.jsonl \
         ${STEPS:+--training.max_steps "$STEPS"}
 done
 python -m spacy_bga curves training/with/log.jsonl training/without/log.jsonl --output curves.svg
