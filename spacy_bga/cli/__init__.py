@@ -18,6 +18,7 @@ from spacy_bga.cli.results import results_command
 from spacy_bga.cli.runs import runs_command
 from spacy_bga.cli.split_pairs import split_pairs_command
 from spacy_bga.cli.time_workflow import time_workflow_command
+from spacy_bga.cli.train import train_command
 from spacy_bga.cli.view import view_command
 
 __all__ = [
@@ -39,5 +40,6 @@ __all__ = [
     "runs_command",
     "split_pairs_command",
     "time_workflow_command",
+    "train_command",
     "view_command",
 ]

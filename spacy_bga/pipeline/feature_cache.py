@@ -81,8 +81,8 @@ class FeatureCache:
     The folder of one encoder and one preprocessing has a folder for each `Kind`. What an earlier training kept of more
     layers or of a finer grid need not be computed again.
 
-    What a killed process leaves is whole, and what is damaged is noticed and made again. If the folder can't be written,
-    as on a full disk, what is new is kept in memory.
+    What a killed process leaves is whole, and what is damaged is noticed and made again. If the folder can't be
+    written, as on a full disk, what is new is kept in memory.
 
     branch (VisualBranch): The visual branch. folder (Optional[Path]): None keeps everything in memory.
     """
