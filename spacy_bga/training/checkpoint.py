@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from spacy.language import Language
 from spacy.util import dict_to_dot
 from thinc.api import Optimizer
@@ -109,7 +109,9 @@ class Checkpoint:
             state = json.loads((folder / STATE_FILE).read_text(encoding="utf8"))
             if state.pop("format") != FORMAT:
                 raise ValueError("it is of another version of spacy_bga")
-            return cls(**state, weights=load_file(folder / WEIGHTS_FILE), moments=load_file(folder / MOMENTS_FILE))
+            # Not `load_file`: it would map the files, whose room on the disk was then not free when they are replaced.
+            weights, moments = (load((folder / name).read_bytes()) for name in (WEIGHTS_FILE, MOMENTS_FILE))
+            return cls(**state, weights=weights, moments=moments)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             raise BGAError(Errors.B674.format(path=folder, reason=error)) from error
 

@@ -73,10 +73,13 @@ class Training:
             log_step, finalize = self.settings["logger"](self.nlp, stdout, stderr)
         try:
             with self._explained():
-                for _, info, is_best in self._steps():
-                    if is_best is not None:
-                        self._pass_evaluation(info, is_best)
-                    log_step(info if is_best is not None else None)
+                try:
+                    for _, info, is_best in self._steps():
+                        if is_best is not None:
+                            self._pass_evaluation(info, is_best)
+                        log_step(info if is_best is not None else None)
+                finally:
+                    finalize()
         except StorageError:
             raise
         except BaseException as error:
@@ -85,8 +88,6 @@ class Training:
                 with suppress(StorageError):  # the first error is the one to tell of
                     self._save_last()
             raise
-        finally:
-            finalize()
         self._save_last()
         return self.output.last
 
@@ -123,6 +124,7 @@ class Training:
             self._save(is_best)
         elif self.checkpoint is not None and not self.history.is_replaying:
             self.checkpoint.restore(self.nlp, self.optimizer, self.frozen)
+            self.checkpoint = None  # it is as large as everything that it has restored
             self._is_live = True
         info["output_path"] = str(self.output.last)
 

@@ -72,7 +72,8 @@ def load_moments(
     for name, tensor in tensors.items():
         kind, _, parameter = name.partition("/")
         key, node, _ = known[parameter]
-        getattr(optimizer, kind)[key] = node.ops.asarray(tensor.numpy().copy())
+        array: Any = tensor.numpy().copy()
+        getattr(optimizer, kind)[key] = node.ops.asarray(array)
 
 
 def _parameters(nlp: Language, frozen: Collection[str]) -> Iterator[tuple[str, Parameter]]:

@@ -14,10 +14,11 @@ Streams = dict[str, Any]
 
 def read_streams() -> Streams:
     """RETURNS (dict[str, Any]): Where each generator is: "python", "numpy", "torch" and, on a GPU, "cuda"."""
-    _, key, *rest = np.random.get_state()
+    numpy_state: Any = np.random.get_state()
+    _, key, *rest = numpy_state
     streams: Streams = {
         "python": random.getstate(),
-        "numpy": [key.tobytes().hex(), *rest],  # type: ignore[union-attr]
+        "numpy": [key.tobytes().hex(), *rest],
         "torch": _to_hex(torch.get_rng_state()),
     }
     if torch.cuda.is_available():

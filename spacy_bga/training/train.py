@@ -56,6 +56,8 @@ def train(
         else:
             checkpoint.check(nlp, output.checkpoint)
         msg.divider("Training pipeline")
-        last = Training(nlp, output, checkpoint).run(sys.stdout, sys.stderr)
+        training = Training(nlp, output, checkpoint)
+        del checkpoint  # to be released as soon as it is restored
+        last = training.run(sys.stdout, sys.stderr)
     msg.good("Saved pipeline to output directory", last)
     return last

@@ -61,7 +61,8 @@ def load_weights(
                 weights = left.pop(f"{place}/{name}", None)
                 if weights is None or tuple(weights.shape) != node.get_param(name).shape:
                     raise ValueError(f"there are no fitting weights for {name} of {node.name} in {place}")
-                node.set_param(name, node.ops.asarray(weights.numpy().copy()))
+                array: Any = weights.numpy().copy()
+                node.set_param(name, node.ops.asarray_f(array))
         for number, shim in enumerate(node.shims):
             prefix = f"{shim_place(place, number)}/"
             own = {name.removeprefix(prefix): left.pop(name) for name in list(left) if name.startswith(prefix)}
