@@ -338,6 +338,10 @@ class Errors(metaclass=_Coded):
         "A model of the kind {kind} can't be resumed, as its weights can only be had as pickled bytes. Freeze its "
         "component, or train with spaCy's own command: python -m spacy train"
     )
+    B680 = (
+        "A training of the campaign failed with exit code {code}, though nobody killed it. The end of its log:\n{lines}"
+    )
+    B681 = "Two campaigns, {first} and {second}, would give the figure '{name}' of {path}. Let one of them rename it."
 
 
 class Warnings(metaclass=_Coded):
