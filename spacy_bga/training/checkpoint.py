@@ -43,6 +43,7 @@ class Checkpoint:
     history (list[Row]): The evaluations. batches (dict[str, Any]): The place in the data, see `BatchStream`.
     streams (dict[str, Any]): Where the random number generators are.
     attributes (dict[str, dict[str, Any]]): The numbers that layers have beside their weights.
+    strings (list[str]): The vocabulary's, to which the evaluations that are not made again have added.
     updates (dict[str, int]): How often thinc's optimizer has updated each parameter.
     weights, moments (dict[str, Tensor]): The weights, and what thinc's optimizer has gathered.
     """
@@ -52,6 +53,7 @@ class Checkpoint:
     batches: dict[str, Any]
     streams: Streams
     attributes: dict[str, dict[str, Any]]
+    strings: list[str]
     updates: dict[str, int]
     weights: Tensors
     moments: Tensors
@@ -69,6 +71,7 @@ class Checkpoint:
             batches=batches.place,
             streams=streams,
             attributes=read_attributes(nlp, frozen),
+            strings=list(nlp.vocab.strings),
             updates=updates,
             weights=read_weights(nlp, frozen),
             moments=moments,
@@ -86,6 +89,7 @@ class Checkpoint:
             "batches": self.batches,
             "streams": self.streams,
             "attributes": self.attributes,
+            "strings": self.strings,
             "updates": self.updates,
         }
         (folder / STATE_FILE).write_text(json.dumps(state), encoding="utf8")
@@ -139,6 +143,8 @@ class Checkpoint:
             load_attributes(nlp, frozen, self.attributes)
             load_moments(nlp, frozen, optimizer, self.moments, self.updates)
             set_streams(self.streams)
+            for string in self.strings:
+                nlp.vocab.strings.add(string)
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise BGAError(Errors.B676.format(error=error)) from error
 

@@ -20,6 +20,7 @@ from tests.pipeline.conftest import POSTS, make_example
 CONFIG = """
 [paths]
 train = null
+dev = null
 pairs = null
 images = null
 features = null
@@ -80,7 +81,7 @@ images = ${paths.images}
 
 [corpora.dev]
 @readers = "spacy.Corpus.v1"
-path = ${paths.train}
+path = ${paths.dev}
 
 [training]
 seed = 7
@@ -129,6 +130,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, text_encoder_folder: Path,
         labelled.add(make_example(nlp, text, ents, image=f"{i}.png" if i % 3 else None).reference)
         pairs.add(make_example(nlp, f"{text} a b c", None, image=[f"{i}.png", encode_picture(9)]).reference)
     labelled.to_disk(folder / "train.spacy")
+    labelled.add(make_example(nlp, "unheard of in oakland", [(3, 4, "LOC")]).reference)
+    labelled.to_disk(folder / "dev.spacy")
     pairs.to_disk(folder / "pairs.spacy")
     config = CONFIG.replace("TEXT_ENCODER", text_encoder_folder.as_posix())
     config = config.replace("VISION_ENCODER", vision_encoder_folder.as_posix())
@@ -138,7 +141,13 @@ def project(tmp_path_factory: pytest.TempPathFactory, text_encoder_folder: Path,
 
 @pytest.fixture(scope="session")
 def overrides(project: Path) -> Overrides:
-    places = {"train": "train.spacy", "pairs": "pairs.spacy", "images": "photos", "features": "features"}
+    places = {
+        "train": "train.spacy",
+        "dev": "dev.spacy",
+        "pairs": "pairs.spacy",
+        "images": "photos",
+        "features": "features",
+    }
     return {f"paths.{name}": (project / place).as_posix() for name, place in places.items()}
 
 
