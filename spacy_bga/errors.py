@@ -330,13 +330,17 @@ class Errors(metaclass=_Coded):
     )
     B674 = "The checkpoint in {path} can't be read: {reason}. Begin anew without --resume."
     B675 = (
-        "The training data are not those that the checkpoint was made with, or come in another order. Resume with the "
-        "same ones, or begin anew without --resume."
+        "The training data are not those that the checkpoint was made with, come in another order, or end before it. "
+        "Resume with the same ones and no smaller `training.max_epochs`, or begin anew without --resume."
     )
     B676 = "The checkpoint doesn't fit the pipeline: {error}. Begin anew without --resume."
     B677 = (
         "A model of the kind {kind} can't be resumed, as its weights can only be had as pickled bytes. Freeze its "
         "component, or train with spaCy's own command: python -m spacy train"
+    )
+    B678 = (
+        "The training would end before the checkpoint in {path}. Raise `training.max_steps` or `training.patience`, or "
+        "begin anew without --resume."
     )
     B680 = (
         "A training of the campaign failed with exit code {code}, though nobody killed it. The end of its log:\n{lines}"

@@ -26,7 +26,7 @@ from spacy.util import registry, resolve_dot_names
 from thinc.api import fix_random_seed
 from wasabi import Printer
 
-from spacy_bga.errors import Errors, StorageError
+from spacy_bga.errors import BGAError, Errors, StorageError
 from spacy_bga.training.batch_stream import BatchStream
 from spacy_bga.training.checkpoint import Checkpoint
 from spacy_bga.training.history import History
@@ -66,7 +66,7 @@ class Training:
 
         stdout, stderr (IO): Where loggers write.
         RETURNS (Path): The last pipeline's folder.
-        RAISES (StorageError): Something can't be written; what was saved before stays as it was.
+        RAISES (BGAError): The checkpoint can't be resumed, or something can't be written. What was saved stays then.
         """
         self._introduce(stdout)
         with self.nlp.select_pipes(disable=self.frozen):
@@ -88,6 +88,8 @@ class Training:
                 with suppress(StorageError):  # the first error is the one to tell of
                     self._save_last()
             raise
+        if not self._is_live:  # what there is then has learnt nothing, and must not replace what has
+            raise BGAError(Errors.B678.format(path=self.output.checkpoint))
         self._save_last()
         return self.output.last
 

@@ -221,6 +221,13 @@ class TestRefused:
     def test_other_data(self, run: Train, out: Path, overrides: Overrides):
         self.check(run, out, "B675", {"paths.train": overrides["paths.pairs"]})
 
+    @pytest.mark.parametrize(
+        ("limit", "message"),
+        [({"training.max_steps": 5}, "B678"), ({"training.patience": 1}, "B678"), ({"training.max_epochs": 1}, "B675")],
+    )
+    def test_an_end_before_the_checkpoint(self, run: Train, out: Path, limit: Overrides, message: str):
+        self.check(run, out, message, limit)
+
     @pytest.mark.parametrize("name", ["state.json", "weights.safetensors", "moments.safetensors"])
     @pytest.mark.parametrize("damage", [lambda whole: whole[:100], lambda whole: b"", lambda whole: b'{"format": 2}'])
     def test_a_damaged_checkpoint(self, run: Train, out: Path, name: str, damage: Callable[[bytes], bytes]):
