@@ -11,7 +11,7 @@ import ctypes
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from spacy_bga.errors import BGAError, Errors, StorageError
@@ -34,7 +34,8 @@ def replace_folder(folder: Path, write: Callable[[Path], object]) -> None:
             _sync(new)
             _put_in_place(new, folder)
     finally:
-        shutil.rmtree(new, ignore_errors=True)  # half of the new folder, or all of the old one
+        with suppress(OSError):
+            _remove(new)  # half of the new folder, or all of the old one
 
 
 def discard_folder(folder: Path) -> None:
@@ -101,7 +102,9 @@ def _beside(folder: Path, role: str) -> Path:
 
 
 def _remove(folder: Path) -> None:
-    if folder.exists():
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
         shutil.rmtree(folder)
 
 
@@ -113,7 +116,8 @@ def _put_in_place(new: Path, folder: Path) -> None:
         _remove(old)
         os.rename(folder, old)
         os.rename(new, folder)
-        shutil.rmtree(old, ignore_errors=True)
+        with suppress(OSError):
+            _remove(old)
     _sync_entry(folder.parent)
 
 

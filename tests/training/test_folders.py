@@ -136,6 +136,20 @@ def test_replaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: boo
         assert [path.name for path in (tmp_path / "a").iterdir()] == ["model"]
 
 
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_link_to_a_folder_is_replaced_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool):
+    if not exchange:
+        monkeypatch.setattr(folders, "_exchange", lambda first, second: False)
+    fill(tmp_path / "elsewhere", "old")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model").symlink_to(tmp_path / "elsewhere")
+    for text in ("one", "two"):
+        replace_folder(tmp_path / "out" / "model", lambda new, text=text: fill(new / "x", text))
+        assert content(tmp_path / "out" / "model" / "x") == text
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["model"]
+    assert content(tmp_path / "elsewhere") == "old"
+
+
 def test_linux_exchanges(tmp_path: Path):
     """Here, so that the other way is not all that is ever tried."""
     fill(tmp_path / "a", "one")
