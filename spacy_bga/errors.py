@@ -1,7 +1,7 @@
 """Every message that spacy_bga raises or warns with: what happened, where, and what mends it.
 
 Codes: 1xx aligner, 2xx pipeline, 3xx corpus, 4xx starter, 5xx evaluation and console, 6xx viewer, scores, training
-runs and sharing.
+runs, sharing and crash safety (67x, 68x).
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ class BGAError(ValueError):
 
 class ImageError(BGAError):
     """An image that cannot be used: missing, unreadable, too large or outside the image root."""
+
+
+class StorageError(BGAError):
+    """Something that cannot be written: a full disk, a folder without the right to write to it."""
 
 
 class Errors(metaclass=_Coded):
@@ -344,6 +348,36 @@ class Errors(metaclass=_Coded):
         "huggingface-cli login"
     )
 
+    # 67x, 68x: training that can be killed, and what proves it
+    B670 = (
+        "Can't write {path}: {reason}. What was saved there before is still there, whole. Make room for it or name "
+        "another output, then go on with --resume."
+    )
+    B671 = "Another training is at work in {path}. Wait for it, or name another output."
+    B672 = "There is no config {path}."
+    B673 = (
+        "The checkpoint in {path} is of a training with other settings: {settings}. Resume with the config and the "
+        "overrides that it was begun with, or begin anew without --resume."
+    )
+    B674 = "The checkpoint in {path} can't be read: {reason}. Begin anew without --resume."
+    B675 = (
+        "The training data are not those that the checkpoint was made with, come in another order, or end before it. "
+        "Resume with the same ones and no smaller `training.max_epochs`, or begin anew without --resume."
+    )
+    B676 = "The checkpoint doesn't fit the pipeline: {error}. Begin anew without --resume."
+    B677 = (
+        "A model of the kind {kind} can't be resumed, as its weights can only be had as pickled bytes. Freeze its "
+        "component, or train with spaCy's own command: python -m spacy train"
+    )
+    B678 = (
+        "The training would end before the checkpoint in {path}. Raise `training.max_steps` or `training.patience`, or "
+        "begin anew without --resume."
+    )
+    B680 = (
+        "A training of the campaign failed with exit code {code}, though nobody killed it. The end of its log:\n{lines}"
+    )
+    B681 = "Two campaigns, {first} and {second}, would give the figure '{name}' of {path}. Let one of them rename it."
+
 
 class Warnings(metaclass=_Coded):
     # 2xx: the pipeline component
@@ -398,4 +432,10 @@ class Warnings(metaclass=_Coded):
     W651 = (
         'The pipeline states no licence, so nobody may use it. State it as "license" in the file that '
         "`spacy_bga.complete_meta.v1` gets as `meta`."
+    )
+
+    # 67x: training that can be killed
+    W670 = (
+        "Can't keep visual features in {folder}: {reason}. From here on they are kept in memory, and the next training "
+        "computes them again. Make room, or name another folder by `feature_cache`."
     )

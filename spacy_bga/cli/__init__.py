@@ -17,10 +17,12 @@ from spacy_bga.cli.measure_package import measure_package_command
 from spacy_bga.cli.model_card import model_card_command
 from spacy_bga.cli.pointing import pointing_command
 from spacy_bga.cli.push import push_command
+from spacy_bga.cli.reliability import reliability_app
 from spacy_bga.cli.results import results_command
 from spacy_bga.cli.runs import runs_command
 from spacy_bga.cli.split_pairs import split_pairs_command
 from spacy_bga.cli.time_workflow import time_workflow_command
+from spacy_bga.cli.train import train_command
 from spacy_bga.cli.view import view_command
 
 __all__ = [
@@ -41,9 +43,11 @@ __all__ = [
     "model_card_command",
     "pointing_command",
     "push_command",
+    "reliability_app",
     "results_command",
     "runs_command",
     "split_pairs_command",
     "time_workflow_command",
+    "train_command",
     "view_command",
 ]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import uuid
+import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +17,9 @@ import torch
 
 from spacy_bga.aligner.vision_encoder import VisionEncoder
 from spacy_bga.aligner.visual import VisualBranch
+from spacy_bga.errors import Warnings
+
+CHECKSUM = 4  # bytes of a CRC-32 behind the array: enough to tell chance from content
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,11 @@ class Kind:
             return False
         return all(n % self.grid == 0 for n in patches) and self.grid % other.grid == 0
 
+    def shape(self, patches: tuple[int, int], width: int) -> tuple[int, int, int]:
+        """RETURNS (tuple[int, int, int]): The shape (N, m, d_v) of a picture's features."""
+        rows, columns = patches
+        return len(self.layers), 1 + (rows * columns if self.grid is None else self.grid**2), width
+
     def select(self, array: np.ndarray, other: Kind, patches: tuple[int, int]) -> np.ndarray:
         """RETURNS (np.ndarray): Features (N', m', d_v) of another kind that these (N, m, d_v) hold."""
         chosen = array[[self.layers.index(layer) for layer in other.layers]]
@@ -70,12 +81,16 @@ class FeatureCache:
     The folder of one encoder and one preprocessing has a folder for each `Kind`. What an earlier training kept of more
     layers or of a finer grid need not be computed again.
 
+    What a killed process leaves is whole, and what is damaged is noticed and made again. If the folder can't be
+    written, as on a full disk, what is new is kept in memory.
+
     branch (VisualBranch): The visual branch. folder (Optional[Path]): None keeps everything in memory.
     """
 
     def __init__(self, branch: VisualBranch, folder: Path | None):
         self._branch = branch
         self._folder = folder / fingerprint(branch) if folder is not None else None
+        self._is_unwritable = False
         self._memory: dict[tuple[Kind, str], np.ndarray] = {}
         self._kinds: list[Kind] = []
         if self._folder is not None and self._folder.is_dir():
@@ -85,29 +100,36 @@ class FeatureCache:
     def load(self, digest: str, *, crop: bool) -> np.ndarray | None:
         """RETURNS (Optional[np.ndarray]): The features of an image, or of a crop; None if they aren't there."""
         wanted = self._kind(crop)
-        if self._folder is None:
-            return self._memory.get((wanted, digest))
-        found = read(self._path(wanted, digest))
+        found = self._memory.get((wanted, digest))
+        if self._folder is None or found is not None:
+            return found
+        found = self._read(wanted, digest)
         patches = self._branch.grid_shape
         for kind in self._kinds:
             if found is not None:
                 break
             if kind != wanted and kind.holds(wanted, patches):
-                finer = read(self._path(kind, digest))
+                finer = self._read(kind, digest)
                 found = None if finer is None else kind.select(finer, wanted, patches)
         return found
 
     def save(self, digest: str, array: np.ndarray, *, crop: bool) -> None:
         """Keep the features of an image, or of a crop."""
-        if self._folder is None:
-            self._memory[self._kind(crop), digest] = array
-            return
-        path = self._path(self._kind(crop), digest)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.tmp")
-        with temporary.open("wb") as file:  # with the rights of any file: a cache may be shared
-            np.save(file, array, allow_pickle=False)
-        os.replace(temporary, path)  # a run that is killed leaves whole entries or none
+        kind = self._kind(crop)
+        if self._folder is not None and not self._is_unwritable:
+            try:
+                write(self._path(kind, digest), array)
+                return
+            except OSError as error:
+                self._is_unwritable = True
+                warnings.warn(Warnings.W670.format(folder=self._folder, reason=error.strerror), stacklevel=2)
+        self._memory[kind, digest] = array
+
+    def _read(self, kind: Kind, digest: str) -> np.ndarray | None:
+        """RETURNS (Optional[np.ndarray]): None if they aren't there, or are damaged."""
+        array = read(self._path(kind, digest))
+        shape = kind.shape(self._branch.grid_shape, self._branch.encoder.width)
+        return array if array is not None and array.shape == shape else None
 
     def _kind(self, crop: bool) -> Kind:
         config = self._branch.config
@@ -118,12 +140,42 @@ class FeatureCache:
         return self._folder / kind.name / digest[-2:] / f"{digest}.npy"
 
 
-def read(path: Path) -> np.ndarray | None:
-    """RETURNS (Optional[np.ndarray]): None if it is absent, or torn by a full disk: it is computed again."""
+def write(path: Path, array: np.ndarray) -> None:
+    """Write an array and its checksum, so that a run that is killed leaves a whole entry or none.
+
+    path (Path): A .npy file, made with its folder. array (np.ndarray): The array.
+    """
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, array, allow_pickle=False)
+    content = stream.getvalue()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.tmp")
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        temporary.write_bytes(content + checksum(content))  # with the rights of any file: a cache may be shared
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read(path: Path) -> np.ndarray | None:
+    """Read what `write` wrote. An entry that was written without a checksum, by an older version, is read as it is.
+
+    path (Path): The .npy file.
+    RETURNS (Optional[np.ndarray]): None if it is absent or damaged: torn by a power cut, say.
+    """
+    try:
+        content = path.read_bytes()
+        stream = io.BytesIO(content)
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+        return array if content[stream.tell() :] in (checksum(content[: stream.tell()]), b"") else None
+    except Exception:  # of a damaged header, NumPy's parser says so in many ways
         return None
+
+
+def checksum(content: bytes) -> bytes:
+    """RETURNS (bytes): The CRC-32 of a file's content."""
+    return zlib.crc32(content).to_bytes(CHECKSUM, "big")
 
 
 def fingerprint(branch: VisualBranch) -> str:

@@ -32,17 +32,19 @@ class TorchOptimizer:
     """
 
     def __init__(self, aligner: nn.Module, scales: Mapping[str, float]):
-        groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+        groups: dict[tuple[str, bool], dict[str, nn.Parameter]] = {}
         for name, parameter in aligner.named_parameters():
             group = parameter_group(name)
             if not scales[group]:
                 parameter.requires_grad_(False).grad = None
             if parameter.requires_grad:
-                groups.setdefault((group, parameter.ndim > 1), []).append(parameter)
+                groups.setdefault((group, parameter.ndim > 1), {})[name] = parameter
         self._groups = [
-            {"params": parameters, "scale": scales[group], "decays": decays}
+            {"params": list(parameters.values()), "scale": scales[group], "decays": decays}
             for (group, decays), parameters in groups.items()
         ]
+        # In the order in which torch numbers them.
+        self._parameters = {name: p for parameters in groups.values() for name, p in parameters.items()}
         self._torch: torch.optim.Optimizer | None = None
 
     def step(self, spacy_optimizer: Optimizer) -> None:
@@ -57,6 +59,34 @@ class TorchOptimizer:
             nn.utils.clip_grad_norm_(parameters, spacy_optimizer.grad_clip)
         self._torch.step()
         self._torch.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """RETURNS (dict[str, Tensor]): What the optimizer has gathered, by "PARAMETER/PART", such as "crf.end/exp_avg";
+        nothing for parameters that never had a gradient."""
+        if self._torch is None:
+            return {}
+        return {
+            f"{name}/{key}": part
+            for name, parameter in self._parameters.items()
+            for key, part in self._torch.state.get(parameter, {}).items()
+            if isinstance(part, torch.Tensor)
+        }
+
+    def load_state(self, state: Mapping[str, torch.Tensor], spacy_optimizer: Optimizer) -> None:
+        """Go on from what `state` returned.
+
+        state (Mapping[str, Tensor]): Raises a ValueError if it is of other parameters.
+        spacy_optimizer (Optimizer): The optimizer that this one follows.
+        """
+        places = {name: i for i, name in enumerate(self._parameters)}
+        loaded: dict[int, dict[str, torch.Tensor]] = {}
+        for key, tensor in state.items():
+            name, _, part = key.rpartition("/")
+            if name not in places or (tensor.ndim and tensor.shape != self._parameters[name].shape):
+                raise ValueError(f"there is no trained parameter for {key} of shape {tuple(tensor.shape)}")
+            loaded.setdefault(places[name], {})[part] = tensor
+        self._torch = self._build(spacy_optimizer)
+        self._torch.load_state_dict({"state": loaded, "param_groups": self._torch.state_dict()["param_groups"]})
 
     def _build(self, optimizer: Optimizer) -> torch.optim.Optimizer:
         settings: dict[str, Any] = {

@@ -99,6 +99,26 @@ class BGAShim(Shim):
         self._get_optimizer().step(optimizer)
         self.graph.drop()
 
+    def training_state(self) -> dict[str, torch.Tensor]:
+        """RETURNS (dict[str, Tensor]): All that training goes on from: "weights/NAME", those of the visual branch too,
+        and "optimizer/NAME/PART"."""
+        weights = {f"weights/{name}": tensor for name, tensor in self.aligner.state_dict().items()}
+        return weights | {f"optimizer/{name}": part for name, part in self._get_optimizer().state().items()}
+
+    def load_training_state(self, state: Mapping[str, torch.Tensor], optimizer: Optimizer) -> None:
+        """Go on from what `training_state` returned.
+
+        state (Mapping[str, Tensor]): Raises a ValueError or a RuntimeError if it doesn't fit the aligner.
+        optimizer (Optimizer): spaCy's optimizer.
+        """
+        parts: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "optimizer": {}}
+        for key, tensor in state.items():
+            kind, _, name = key.partition("/")
+            parts[kind][name] = tensor
+        self.aligner.load_state_dict(parts["weights"])
+        self._get_optimizer().load_state(parts["optimizer"], optimizer)
+        self.graph.drop()
+
     def to_device(self, device_type: str, device_id: int) -> None:
         if self._model is not None:
             self._model.to("cpu" if device_type == "cpu" else f"cuda:{device_id}")

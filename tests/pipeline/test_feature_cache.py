@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from hypothesis import strategies as st
 from spacy.language import Language
 
 from spacy_bga.aligner.visual import VisualBranch
-from spacy_bga.pipeline.feature_cache import FeatureCache, Kind, fingerprint
+from spacy_bga.pipeline.feature_cache import CHECKSUM, FeatureCache, Kind, fingerprint, read, write
 from spacy_bga.pipeline.features import ImageFeatures
 from tests.conftest import encode_picture
 from tests.pipeline.conftest import aligner_of
@@ -32,6 +35,22 @@ def make_branch(make_nlp: Callable[..., Language]) -> MakeBranch:
         return branch
 
     return make
+
+
+@pytest.fixture(scope="module")
+def entry(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A file of the cache."""
+    path = tmp_path_factory.mktemp("entry") / "ab.npy"
+    write(path, ENTRY)
+    assert np.array_equal(read(path), ENTRY)
+    return path.read_bytes()
+
+
+def read_content(content: bytes) -> np.ndarray | None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ab.npy"
+        path.write_bytes(content)
+        return read(path)
 
 
 def collate(branch: VisualBranch, folder: Path | None) -> torch.Tensor:
@@ -134,9 +153,68 @@ def test_a_torn_finer_file_is_no_help(make_branch: MakeBranch, tmp_path: Path):
 
 def test_images_and_crops_are_kept_apart(make_branch: MakeBranch, tmp_path: Path):
     cache = FeatureCache(make_branch(visual_grid=2, max_crops=1, crop_grid=1), tmp_path)
-    cache.save("ab", np.ones((1, 5, 2)), crop=False)
+    cache.save("ab", np.ones((2, 5, 12)), crop=False)
     assert cache.load("ab", crop=True) is None
-    assert cache.load("ab", crop=False).shape == (1, 5, 2)  # type: ignore[union-attr]
+    assert cache.load("ab", crop=False).shape == (2, 5, 12)  # type: ignore[union-attr]
+
+
+ENTRY = np.arange(24, dtype=np.float16).reshape(2, 3, 4)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 7))
+def test_a_flipped_bit_is_noticed(entry: bytes, place: int, bit: int):
+    damaged = bytearray(entry)
+    damaged[place % len(entry)] ^= 1 << bit
+    assert read_content(bytes(damaged)) is None
+
+
+@given(st.integers(0, 10**6), st.binary(min_size=1, max_size=9))
+def test_a_torn_or_grown_entry_is_noticed(entry: bytes, length: int, more: bytes):
+    length %= len(entry)
+    found = read_content(entry[:length])
+    if length == len(entry) - CHECKSUM:  # as older versions wrote it: nothing of the array is missing
+        assert np.array_equal(found, ENTRY)
+    else:
+        assert found is None
+    assert read_content(entry + more) is None
+    assert read_content(entry[:length] + bytes(len(entry) - length)) is None or not any(entry[length:])
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 12), (2, 4, 12), (2, 5, 11), (10, 12), (0, 5, 12)])
+def test_an_entry_of_another_shape_is_computed_anew(make_branch: MakeBranch, tmp_path: Path, shape: tuple[int, ...]):
+    branch = make_branch(visual_grid=2)
+    expected = collate(branch, tmp_path)
+    for path in tmp_path.rglob("*.npy"):
+        write(path, np.ones(shape, dtype=np.float16))
+    assert torch.equal(collate(branch, tmp_path), expected)
+    assert {read(path).shape for path in tmp_path.rglob("*.npy")} == {(2, 5, 12)}  # type: ignore[union-attr]
+
+
+def test_a_flipped_bit_in_the_folder_is_mended(make_branch: MakeBranch, tmp_path: Path):
+    branch = make_branch(visual_grid=2)
+    expected = collate(branch, tmp_path)
+    for path in tmp_path.rglob("*.npy"):
+        content = bytearray(path.read_bytes())
+        content[-40] ^= 16
+        path.write_bytes(content)
+    assert torch.equal(collate(branch, tmp_path), expected)
+    assert all(read(path) is not None for path in tmp_path.rglob("*.npy"))
+
+
+def test_a_full_disk_only_costs_memory(make_branch: MakeBranch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    branch = make_branch(visual_grid=2)
+    expected = collate(branch, None)
+    writes = []
+
+    def fail(*names: Path) -> None:
+        writes.append(names)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.warns(UserWarning, match="W670.*No space left on device") as warned:
+        assert torch.equal(collate(branch, tmp_path), expected)
+    assert len(warned) == len(writes) == 1
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_fingerprint(make_branch: MakeBranch):

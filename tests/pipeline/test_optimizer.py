@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load, save
 from thinc.api import SGD, Adam, Optimizer, RAdam, warmup_linear
 from torch import nn
 
@@ -170,3 +171,40 @@ def test_a_part_without_a_rate_is_frozen():
     assert parts.text_encoder.weight.grad is None
     assert not parts.text_encoder.weight.requires_grad
     assert parts.head.weight.requires_grad
+
+
+@pytest.mark.parametrize("create", [Adam, RAdam, SGD])
+@pytest.mark.parametrize("steps", [0, 1, 6])
+def test_goes_on_from_its_state(create, steps: int):
+    """Bit by bit; a part without a gradient so far has no state, and gets its own when it has one."""
+    schedule: Any = warmup_linear(0.1, warmup_steps=2, total_steps=20)
+    settings = create(schedule, grad_clip=1.0, L2=0.1)
+    parts = Parts()
+    optimizer = TorchOptimizer(parts, SCALES)
+    for step in range(steps):
+        parts.set_gradients(0.5 + step)
+        parts.head.weight.grad = None
+        optimizer.step(settings)
+        settings.step_schedules()
+    state = load(save(optimizer.state()))
+    assert not any(name.startswith(("frozen", "head.weight")) for name in state)
+    copy = Parts()
+    copy.load_state_dict(parts.state_dict())
+    resumed = TorchOptimizer(copy, SCALES)
+    resumed.load_state(state, settings)
+    for _ in range(3):
+        first, second = (moves(*pair, settings) for pair in ((parts, optimizer), (copy, resumed)))
+        assert all(torch.equal(first[name], second[name]) for name in first)
+        settings.step_schedules()
+    assert all(torch.equal(part, resumed.state()[name]) for name, part in optimizer.state().items())
+
+
+def test_the_state_of_other_parameters():
+    parts = Parts()
+    optimizer = TorchOptimizer(parts, SCALES)
+    moves(parts, optimizer, Adam(0.1))
+    state = optimizer.state()
+    assert state["head.bias/exp_avg"].shape == (2,)
+    for wrong in ({"tail.bias/exp_avg": torch.zeros(2)}, {"head.bias/exp_avg": torch.zeros(3)}):
+        with pytest.raises(ValueError, match="no trained parameter"):
+            TorchOptimizer(parts, SCALES).load_state(state | wrong, Adam(0.1))
