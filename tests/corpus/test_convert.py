@@ -279,7 +279,7 @@ class TestRealData:
         report = convert(folder / f"{split}.txt", tmp_path / "a.spacy", images=folder / "images")
         assert (report.documents, report.annotated) == (documents, documents)
         assert (report.orphan_tags, report.labels_mapped, report.images_unreadable) == (0, {}, 0)
-        assert set(report.entities) == {"PER", "LOC", "ORG", "MISC"}
+        assert set(report.entities) == {"PER", "LOC", "ORG", "OTHER"}
         assert report.images + report.images_missing == documents
 
     @pytest.mark.parametrize(
