@@ -279,7 +279,7 @@ class TestRealData:
         report = convert(folder / f"{split}.txt", tmp_path / "a.spacy", images=folder / "images")
         assert (report.documents, report.annotated) == (documents, documents)
         assert (report.orphan_tags, report.labels_mapped, report.images_unreadable) == (0, {}, 0)
-        assert set(report.entities) == {"PER", "LOC", "ORG", "OTHER"}
+        assert set(report.entities) == {"PER", "LOC", "ORG", "MISC"}
         assert report.images + report.images_missing == documents
 
     @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ class TestRealData:
         report = convert(data / "twitter2015" / f"{split}.txt", tmp_path / "a.spacy")
         assert (report.documents, sum(report.entities.values())) == (documents, entities)
         assert report.orphan_tags == entities - begins
-        assert set(report.entities) == {"PER", "LOC", "ORG", "MISC"}
+        assert set(report.entities) == {"PER", "LOC", "ORG", "OTHER"}
 
     def test_pairs_have_no_annotation(self, data, tmp_path):
         report = convert(data / "pairs" / "news" / "pairs.jsonl", tmp_path / "a.spacy", limit=200)
