@@ -102,6 +102,17 @@ class Checker:
         validate(load_config(source, overrides=_overrides(context), interpolate=False))
 
 
+def leaves(command: Any, name: str = "") -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): The commands below one, those of groups too, by their whole names."""
+    if not hasattr(command, "commands"):
+        return {name: command}
+    return {
+        full: leaf
+        for part, below in command.commands.items()
+        for full, leaf in leaves(below, f"{name} {part}".strip()).items()
+    }
+
+
 def parse(typer_app: typer.Typer, arguments: list[str]) -> tuple[str, Any]:
     """Parse arguments without running anything.
 

@@ -11,7 +11,11 @@ from mkdocs.structure.files import File, Files
 
 DOCS = Path(__file__).parent.parent
 # Pages of the folder above that a command writes. The site has their place also while there is nothing to read.
-WRITTEN = {"results.md": "python -m spacy_bga results", "performance.md": "python -m spacy_bga benchmark"}
+WRITTEN = {
+    "results.md": "python -m spacy_bga results",
+    "performance.md": "python -m spacy_bga benchmark",
+    "reliability.md": "python -m spacy_bga reliability kills",
+}
 MARK = re.compile(r"^<!-- made of code: (\w+)(?: ([\w.]+))? -->$", re.MULTILINE)
 
 

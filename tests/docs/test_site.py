@@ -15,6 +15,7 @@ import typer.main
 
 from spacy_bga import errors
 from spacy_bga.cli import app
+from tests.commands import leaves
 from tests.docs.conftest import ROOT
 from tests.viewer.browser import chromium, find_chromium, requests
 
@@ -104,9 +105,9 @@ def test_a_browser_asks_nothing_of_any_network(site: Path, tmp_path: Path):
 
 def test_the_console_is_complete(pages: dict[Path, Page], site: Path):
     page = pages[site / "reference" / "console" / "index.html"]
-    for name in typer.main.get_command(app).commands:  # type: ignore[attr-defined]
+    for name in leaves(typer.main.get_command(app)):
         assert f"$ python -m spacy_bga {name} " in page.text
-        assert f"python-m-spacy_bga-{name}" in page.anchors
+        assert f"python-m-spacy_bga-{name.replace(' ', '-')}" in page.anchors
 
 
 def test_the_settings_are_complete(pages: dict[Path, Page], site: Path):
