@@ -179,7 +179,7 @@ class Errors(metaclass=_Coded):
     B360 = "The config has no reader in [corpora], so there is no data to check. Add [corpora.train] and [corpora.dev]."
     B361 = "Can't make the tokenizer of this config: {error}. Check [nlp], and pass the code that it needs with --code."
     B362 = "The check can't write its report to {path}: {reason}. Give another file by --json."
-    B363 = "There is no config {path}."
+    B363 = "There is no config {path}. Write one with: python -m spacy_bga init-config"
 
     # 4xx: starter encoders and the embedded corpus
     B450 = "The embedded corpus needs a folder, but {path} is a file. Name another output."
@@ -354,7 +354,7 @@ class Errors(metaclass=_Coded):
         "another output, then go on with --resume."
     )
     B671 = "Another training is at work in {path}. Wait for it, or name another output."
-    B672 = "There is no config {path}."
+    B672 = "There is no config {path}. Write one with: python -m spacy_bga init-config"
     B673 = (
         "The checkpoint in {path} is of a training with other settings: {settings}. Resume with the config and the "
         "overrides that it was begun with, or begin anew without --resume."

@@ -16,9 +16,10 @@ from typer.cli import app as typer_app
 from typer.testing import CliRunner
 
 from spacy_bga import errors
-from spacy_bga.evaluation.markdown import table, text
+from spacy_bga.evaluation.markdown import interval, signed, table, text
 
 ROOT = Path(__file__).parent.parent.parent
+BASELINES = ("centre", "random", "other_entity")  # of the pointing game
 
 
 def console() -> str:
@@ -72,6 +73,53 @@ def messages() -> str:
         )
         for title, codes in groups.items()
     )
+
+
+def retrieval() -> str:
+    """RETURNS (str): A table of how often texts find their images, and images their texts."""
+    found = _evidence("alignment")
+    rows = [
+        [pairs, way, cell["n"], _percent(cell["r10"], cell["r10_ci"]), _percent(cell["chance_r10"])]
+        for key, way in (("t2i", "text → image"), ("i2t", "image → text"))
+        for pairs, cell in (found.get(key) or {}).items()
+    ]
+    return _table_or_none(["Pairs", "Direction", "Among", "In the first ten", "By chance"], rows)
+
+
+def pointing() -> str:
+    """RETURNS (str): A table of the pointing game."""
+    titles = ["Texts", "Entities", "Hit", "By the centre", "By a patch by chance", "By other entities"]
+    rows = [
+        [name, cell["n"], _percent(cell["model"], cell["model_ci"]), *map(_percent, map(cell.get, BASELINES))]
+        for name, cell in _evidence("pointing").items()
+    ]
+    return _table_or_none(titles, rows)
+
+
+def gains() -> str:
+    """RETURNS (str): A table of what alignment adds to F1, in points."""
+    controls = {"": "aligned", "_shuffled": "aligned, shuffled"}
+    rows = [
+        [key, control, cell["seeds"], signed(cell["mean"]), interval(cell["ci"])]
+        for key in ("all", "300")
+        for end, control in controls.items()
+        if (cell := _evidence("alignment").get(f"f1_gain_{key}{end}"))
+    ]
+    return _table_or_none(["Labelled posts", "Run", "Seeds", "Points", "95 %"], rows)
+
+
+def _evidence(name: str) -> dict:
+    """RETURNS (dict): A file of evidence; empty where there is none."""
+    path = ROOT / "docs" / "evidence" / f"{name}.json"
+    return srsly.read_json(path) if path.is_file() else {}
+
+
+def _percent(value: float, bounds: Sequence[float] = ()) -> str:
+    return f"{value} %" + (f" [{bounds[0]}, {bounds[1]}]" if bounds else "")
+
+
+def _table_or_none(titles: list[str], rows: list[list]) -> str:
+    return table(titles, rows, left=2) if rows else "*Not measured yet.*\n"
 
 
 def evidence(files: Sequence[Path]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import srsly
 import typer.main
 
 from spacy_bga import errors
@@ -159,3 +160,11 @@ def test_what_commands_write_is_there(pages: dict[Path, Page], site: Path):
     assert "Twitter-2017" in pages[site / "results" / "index.html"].text
     assert (site / "evidence" / "alignment.json").read_bytes() == (ROOT / "docs/evidence/alignment.json").read_bytes()
     assert "python -m spacy_bga benchmark" in pages[site / "performance" / "index.html"].text
+
+
+def test_numbers_come_from_the_evidence(pages: dict[Path, Page], site: Path):
+    text = pages[site / "explanation" / "measures" / "index.html"].text
+    found = srsly.read_json(ROOT / "docs" / "evidence" / "alignment.json")
+    for cell in found["t2i"].values():
+        assert f"{cell['r10']} % [{cell['r10_ci'][0]}, {cell['r10_ci'][1]}]" in text
+    assert "made of code" not in "".join(page.text for page in pages.values())
