@@ -10,13 +10,16 @@ import typer
 from spacy_bga.cli._app import app, exit_on_error
 
 EVIDENCE, PAGE = Path("docs/evidence/reliability.json"), Path("docs/reliability.md")
-reliability_app = typer.Typer(name="reliability", help="Campaigns of faults, and their figures.", no_args_is_help=True)
+reliability_app = typer.Typer(name="reliability", no_args_is_help=True)
 app.add_typer(reliability_app)
 
 
 @reliability_app.callback()
 def reliability() -> None:
-    """Campaigns of faults, and their figures."""
+    """Campaigns that try to break what is relied on, and write down what came of it.
+
+    Example: python -m spacy_bga reliability kills --kills 50
+    """
 
 
 @reliability_app.command("kills")

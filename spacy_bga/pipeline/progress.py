@@ -38,6 +38,8 @@ class Progress:
         examples, seconds = self._since()
         self.step += 1
         self._updates += 1
+        if self._is_catching_up(examples):
+            return
         if self._updates == 1 and self._pauses:
             self._pauses[-1].add(examples, seconds)
         else:
@@ -52,8 +54,10 @@ class Progress:
             "words"; "examples" so far, "examples_per_second" without the time of evaluations, and "seconds_left" with
             it, each of them None where it can't be told.
         """
-        self._pauses.append(Pace())
-        self._pauses[-1].add(*self._since())
+        examples, seconds = self._since()
+        if not self._is_catching_up(examples):
+            self._pauses.append(Pace())
+            self._pauses[-1].add(examples, seconds)
         self.step = info["step"]
         self._updates += 1
         row = self._row(info)
@@ -96,6 +100,11 @@ class Progress:
             "examples_per_second": self.examples_per_second,
             "seconds_left": self.seconds_left,
         }
+
+    def _is_catching_up(self, examples: int) -> bool:
+        """RETURNS (bool): Whether an update of so many examples is one that a resumed training made before: from it
+        nothing is learnt, in no time."""
+        return bool(self._counters) and not examples
 
     def _since(self) -> tuple[int, float]:
         """RETURNS (tuple[int, float]): The examples and the seconds since this was last asked."""

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ class Campaign:
 
     kills (int): Trainings that were killed. moments (Counter): What they were at, by kind.
     faults (list[str]): What was wrong with a folder after a kill. bad_kills (int): After how many of them.
-    resumed (list[dict[str, Any]]): Of each training that came to its end: how often it was killed, which files of its
-        pipelines differ from those of the undisturbed one, and the best score on dev.
+    resumed (list[dict[str, Any]]): Of each training that was killed and came to its end: how often it was killed, which
+        files of its pipelines differ from those of the undisturbed one, and the best score on dev.
     """
 
     kills: int = 0
@@ -57,9 +58,13 @@ def run_kills(work: Path, *, kills: int, steps: int = 60, seed: int = 0, progres
     duration = time.monotonic() - started
     progress(f"An undisturbed training takes {duration:.1f} s")
     rng, campaign = random.Random(seed), Campaign()
-    while campaign.kills < kills:
-        victim = Victim(processes, work, f"killed-{len(campaign.resumed)}", settings)
+    for number in count():
+        if campaign.kills >= kills:
+            break
+        victim = Victim(processes, work, f"killed-{number}", settings)
         killed = _kill_and_resume(victim, campaign, rng, duration, kills, progress)
+        if not killed:  # it came to its end before its moment
+            continue
         found = differences(undisturbed.output, victim.output)
         campaign.resumed.append({"kills": killed, "differences": found, "best_score": best_score(victim.output)})
         progress(f"Resumed to its end after {killed} kills: {len(found)} files differ")

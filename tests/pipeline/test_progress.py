@@ -83,15 +83,36 @@ def test_it_takes_up_where_training_was_resumed(pipeline: Language, clock: Clock
     assert row["losses"]["bga_ner"] == 0.6
 
 
+def test_what_a_resumed_training_made_before_takes_no_time(pipeline: Language, clock: Clock):
+    """Its steps are told again, without an example: the speed and the time left are those of the steps since."""
+    pipeline.config["training"] = {"max_steps": 40, "eval_frequency": 10}
+    following = Progress(pipeline)
+    for step in range(21):
+        clock.now += 0.01
+        if step % 10:
+            following.update()
+        else:
+            row = following.evaluation(make_info(step, dict.fromkeys(BGA_KEYS, 6.0)))
+            assert row["examples_per_second"] is row["seconds_left"] is None
+    for _ in range(9):
+        clock.now += UPDATE
+        pipeline.get_pipe("bga_ner").examples_seen += BATCH
+        following.update()
+    assert following.step == 29
+    assert following.examples_per_second == BATCH / UPDATE
+    assert following.seconds_left == pytest.approx(11 * UPDATE)
+
+
 def test_without_an_end(pipeline: Language, clock: Clock):
     """With `max_steps = 0` training goes on until patience or `max_epochs` ends it."""
     pipeline.config["training"] = {"max_steps": 0, "eval_frequency": 4}
     following = Progress(pipeline)
     for _ in range(3):
         clock.now += 1.0
+        pipeline.get_pipe("bga_ner").examples_seen += BATCH
         following.update()
     assert following.seconds_left is None
-    assert following.examples_per_second == 0.0
+    assert following.examples_per_second == BATCH
 
 
 @pytest.mark.parametrize("eval_frequency", [1, 2])

@@ -104,6 +104,7 @@ def test_continues_the_log_and_the_table(
     resumed = capsys.readouterr().out.partition("Training pipeline")[2].splitlines()
     assert [row["step"] for row in rows] == [0, 3, 6, 9, 12]
     again = read_rows(tmp_path / "log.jsonl")
+    assert [row["seconds"] for row in again[:3]] == [row["seconds"] for row in rows[:3]]
     for row in (*rows, *again):
         del row["seconds"], row["scores"]["speed"]
         for key in ("examples", "examples_per_second", "seconds_left"):  # of this process alone
