@@ -1,10 +1,32 @@
 """Every message that spacy_bga raises or warns with: what happened, where, and what mends it.
 
 Codes: 1xx aligner, 2xx pipeline, 3xx corpus, 4xx starter, 5xx evaluation and console, 6xx viewer, scores, training
-runs, sharing and crash safety (67x, 68x).
+runs, sharing and crash safety (67x, 68x), 72x and 73x hostile input.
 """
 
 from __future__ import annotations
+
+import re
+
+LONGEST_MESSAGE = 4000
+"""Characters: what is quoted in a message may be a line of megabytes."""
+
+_UNPRINTABLE = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    """Escape what could drive a terminal, forge a line of a log, turn the reading direction, or can't be encoded.
+
+    text (str): A text that may quote somebody's input. RETURNS (str): The same; line feeds are kept.
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def reason(error: BaseException) -> str:
+    """RETURNS (str): What an exception of another library says, with its type: many say little else."""
+    return f"{type(error).__name__}: {error}"
 
 
 class _Coded(type):
@@ -18,7 +40,15 @@ class _Coded(type):
 
 
 class BGAError(ValueError):
-    """An error of this library whose message is meant for the person who can mend it."""
+    """An error of this library whose message is meant for the person who can mend it.
+
+    message (object): The message. It may quote input of any kind and length: it is made printable, and cut.
+    """
+
+    def __init__(self, message: object = ""):
+        text = str(message)
+        cut = text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}..."
+        super().__init__(printable(cut))
 
 
 class ImageError(BGAError):
@@ -58,7 +88,6 @@ class Errors(metaclass=_Coded):
         "The aligner in {path} is no start for this one: {error}. Give both the same encoders, BGA layers and "
         "generators, and save the first with `save_visual_branch = true`."
     )
-    B116 = "`contrast_temperature` = {temperature} should be above 0, and `real_context` = {rate} a share from 0 to 1."
     B120 = "A text encoder of the family '{family}' cannot be opened layer by layer. Take one of: {known}."
     B121 = "A vision encoder of the family '{family}' cannot be opened layer by layer. Take one of: {known}."
     B122 = "There is no {name} in '{folder}'. Give the local folder of an encoder saved with `save_pretrained`."
@@ -378,12 +407,34 @@ class Errors(metaclass=_Coded):
     )
     B681 = "Two campaigns, {first} and {second}, would give the figure '{name}' of {path}. Let one of them rename it."
 
+    # 72x to 74x: input from outside
+    B720 = "A text has to be a string, but this is of the type {type}."
+    B721 = (
+        "A text of {length:,} characters is longer than `nlp.max_length` = {limit:,}: {text!r}... Split it, or raise "
+        "`nlp.max_length`."
+    )
+    B722 = "{source} is a JPEG of {scans:,} scans, more than the limit of {limit}: it would take very long to decode."
+    B723 = "`{name}` = {value} should be {expected}."
+    B724 = (
+        "The weights in {path} don't fit their configuration: it has {number} layers or more where there are {tensors} "
+        "tensors. Save the pipeline again."
+    )
+    B725 = "The weights in {path} hold values that are no numbers, in {name}. Take an earlier save of the pipeline."
+    B727 = "The labels in {path}/cfg, {cfg}, are not those of its model, {config}. Was the folder altered?"
+    B728 = (
+        "{file}, downloaded for {name}, is not what the Hub says it is: its digest is {found}, expected {expected}. It "
+        "was not loaded. Remove it and try again; the encoder may have changed meanwhile."
+    )
+    B730 = 'The fuzz campaign needs {packages}. Install it with: pip install "spacy_bga[fuzz]"'
+    B731 = "The fuzz campaign has no kind of input '{name}'. It has: {known}."
+    B726 = "The tokenizer in {folder} can't be read: {error}. Save the pipeline again."
+
 
 class Warnings(metaclass=_Coded):
     # 2xx: the pipeline component
     W201 = "{error} The example goes on without it ({number} such images so far). Set `on_missing` to change this."
     W210 = (
-        "The training data has entities with the label '{label}', which the component does not have ({labels}). Their "
+        "The training data has entities with the label {label!r}, which the component does not have ({labels}). Their "
         "tokens are treated as not annotated. To learn the label, add it before `initialize` with `add_label`."
     )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import string
 from pathlib import Path
 
-from spacy_bga.errors import Errors, Warnings
+import pytest
+
+from spacy_bga.errors import LONGEST_MESSAGE, BGAError, Errors, ImageError, Warnings
 
 ROOT = Path(__file__).parent.parent
 CODES = sorted(name for group in (Errors, Warnings) for name in vars(group) if re.fullmatch(r"[BW]\d{3}", name))
@@ -43,3 +46,25 @@ def test_what_is_to_be_filled_in_has_a_name():
     for code in CODES:
         fields = [name for _, name, _, _ in string.Formatter().parse(message(code)) if name is not None]
         assert all(re.fullmatch(r"[a-z_]\w*", name) for name in fields), code
+
+
+@pytest.mark.parametrize(
+    ("quoted", "shown"),
+    [
+        ("\x1b[2J", r"\x1b[2J"),  # clears a terminal
+        ("a\rb\tc\x00", r"a\rb\tc\x00"),
+        ("\u202egnp.exe", r"\u202egnp.exe"),  # reads as exe.png
+        ("\ud800", r"\ud800"),  # can't be written to a log
+        ("\u2028", r"\u2028"),
+        ("é 漢 😀 \u200d\n", "é 漢 😀 \u200d\n"),
+    ],
+)
+def test_what_a_message_quotes_drives_nothing(quoted: str, shown: str):
+    for kind in (BGAError, ImageError):
+        assert str(kind(f"There is no file {quoted}")) == f"There is no file {shown}"
+        assert str(pickle.loads(pickle.dumps(kind(quoted)))) == shown  # as it comes out of a worker process
+
+
+def test_what_a_message_quotes_may_be_a_line_of_megabytes():
+    assert len(str(BGAError("x" * 10**6))) == LONGEST_MESSAGE + 3
+    assert str(BGAError(KeyError("a"))) == "'a'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal, get_args
@@ -18,6 +19,7 @@ from spacy_bga.corpus.inspection import ImageInspector
 from spacy_bga.corpus.jsonl import read_jsonl, record_to_doc
 from spacy_bga.corpus.pair_splits import Part, read_split
 from spacy_bga.corpus.report import ConversionReport, Tally
+from spacy_bga.corpus.texts import make_doc
 from spacy_bga.errors import BGAError, Errors
 
 Format = Literal["auto", "conll", "jsonl"]
@@ -31,7 +33,7 @@ def convert(
     image_prefix: str = "",
     format: Format = "auto",
     label_map: Mapping[str, str] | None = None,
-    lang: str = "en",
+    lang: str | Language = "en",
     split: str | Path | None = None,
     part: Part | None = None,
     shuffle_images: int | None = None,
@@ -49,7 +51,7 @@ def convert(
         their own can then share one root.
     format (str): "conll", "jsonl", or "auto": by the name and first line of the source.
     label_map (Mapping[str, str] | None): Old labels and their new names; others stay.
-    lang (str): The language whose tokenizer reads JSONL texts.
+    lang (str | Language): The language whose tokenizer reads JSONL texts, or a pipeline with the tokenizer.
     split (str | Path | None): A split of image-text pairs in JSONL, to convert only one part of them.
     part (Literal["train", "dev", "test"] | None): That part. Of dev and test, each image with its first text only.
     shuffle_images (int | None): A seed. Give every document another one's image: the control experiment. With a part,
@@ -63,7 +65,7 @@ def convert(
     """
     source, output = Path(source), Path(output)
     _check_places(source, output, Path(images) if images is not None else None)
-    nlp = _blank(lang)
+    nlp = lang if isinstance(lang, Language) else _blank(lang)
     tally = Tally()
     labels = label_map or {}
     format = _detect_format(source) if format == "auto" else format
@@ -178,7 +180,13 @@ def _jsonl_docs(
         if not record.text.strip():
             tally.problem("empty_posts", f"{source.name}:{record.line}: the text is empty")
             continue
-        doc, counts = record_to_doc(record, nlp.make_doc, label_map=labels)
+        try:
+            doc, counts = record_to_doc(record, partial(make_doc, nlp), label_map=labels)
+        except BGAError as error:
+            if strict:
+                raise
+            tally.problem("bad_lines", f"{source.name}:{record.line}: {error}")
+            continue
         for span in record.spans or ():
             if labels.get(span.label, span.label) != span.label:
                 tally.labels_mapped[f"{span.label}={labels[span.label]}"] += 1

@@ -13,6 +13,7 @@ from spacy.training import Corpus, Example
 from spacy.training.augment import dont_augment
 
 from spacy_bga.corpus.images import get_images, register_image_extension, resolve_path
+from spacy_bga.corpus.texts import make_doc
 from spacy_bga.errors import BGAError, Errors, ImageError, Warnings
 
 OnMissing = Literal["warn", "error", "ignore"]
@@ -101,7 +102,10 @@ class ImageCorpus(Corpus):
             yield from self._watch_sentences(doc, super().make_examples_gold_preproc(nlp, [doc]))
 
     def _make_example(self, nlp: Language, reference: Doc, gold_preproc: bool) -> Example:
-        example = super()._make_example(nlp, reference, gold_preproc)
+        if gold_preproc or reference.has_unknown_spaces:
+            example = super()._make_example(nlp, reference, gold_preproc)
+        else:
+            example = Example(make_doc(nlp, reference.text), reference)
         if images := get_images(reference, attr=self.attr):
             reference._.set(self.attr, self._resolve(reference, images) or None)
         return example

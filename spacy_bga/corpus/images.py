@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
@@ -19,6 +20,7 @@ from spacy.tokens import Doc
 from spacy_bga.errors import BGAError, Errors, ImageError
 
 MAX_PIXELS = 50_000_000
+MAX_SCANS = 200  # of a progressive JPEG; encoders write about ten
 
 # What people post. Whatever else Pillow can open (EPS starts Ghostscript, for one) only widens the attack surface.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
@@ -44,6 +46,7 @@ _MAGIC = (
 )
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|(data|file|blob):", re.IGNORECASE)
 _ORIENTATION = 0x0112
+_START_OF_SCAN = b"\xff\xda"
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -233,6 +236,8 @@ def decode_image(source: str | Path | bytes, *, size: int | None = None, max_pix
                 raise ImageError(
                     Errors.B306.format(source=_describe(source), width=width, height=height, limit=max_pixels)
                 )
+            if image.format in ("JPEG", "MPO"):
+                _check_scans(file, source)
             if size is not None:
                 image.draft("RGB", (size, size))
             image.load()
@@ -271,6 +276,16 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
+def _check_scans(file: IO[bytes], source: str | Path | bytes) -> None:
+    """Refuse a JPEG of many scans: a decoder goes through every block of the image for each, and one takes 50 bytes."""
+    file.seek(0)
+    # Within a scan, a byte of 255 is followed by 0; in metadata the two bytes may stand by chance, hardly so often.
+    scans = sum(block.count(_START_OF_SCAN) for block in iter(partial(file.read, 2**20), b""))
+    file.seek(0)
+    if scans > MAX_SCANS:
+        raise ImageError(Errors.B722.format(source=_describe(source), scans=scans, limit=MAX_SCANS))
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image.copy()  # detached from the file, which is closed on return
@@ -289,7 +304,9 @@ def _scale_to_8_bit(image: Image.Image) -> Image.Image:
     values[np.isnan(values)] = 0
     # Floats have no fixed range: 0 to 1 by convention, 0 to 255 in files that were converted from bytes.
     white = 65535 if image.mode[0] == "I" else 1 if values.max() <= 1 else 255
-    return Image.fromarray((values / white * 255).clip(0, 255).astype(np.uint8)).convert("RGB")
+    np.clip(values, 0, white, out=values)  # in place: such an image may take 200 MB
+    values *= 255 / white
+    return Image.fromarray(values.astype(np.uint8)).convert("RGB")
 
 
 class _PillowWarningsOff:

@@ -6,6 +6,8 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 
+from spacy_bga.errors import printable
+
 EXAMPLES_PER_KIND = 5
 
 
@@ -62,7 +64,7 @@ class ConversionReport:
         rows = [(name, f"{count:,}") for name, count in self._contents()]
         rows += [(name, f"{count:,}") for name, count in self._attention() if count]
         text = table(rows, aligns=("l", "r"), max_col=60)
-        return text + "".join(f"  {problem}\n" for problem in self.problems)
+        return printable(text + "".join(f"  {problem}\n" for problem in self.problems))
 
     def _contents(self) -> list[tuple[str, int]]:
         return [
@@ -110,7 +112,7 @@ class Tally:
         """
         self.counts[kind] += 1
         if self.counts[kind] <= EXAMPLES_PER_KIND:
-            self.problems.append(message)
+            self.problems.append(printable(message))
 
     def report(self) -> ConversionReport:
         """RETURNS (ConversionReport): The counts so far."""

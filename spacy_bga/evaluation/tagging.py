@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from spacy.training.corpus import walk_corpus
 
 from spacy_bga.corpus.images import get_images, register_image_extension
 from spacy_bga.corpus.jsonl import read_jsonl, record_to_doc
-from spacy_bga.errors import BGAError, Errors
+from spacy_bga.corpus.texts import make_doc
+from spacy_bga.errors import BGAError, Errors, reason
 
 
 @dataclass
@@ -49,8 +51,10 @@ def load_pipeline(name: str | Path) -> Language:
             raise BGAError(Errors.B604.format(path=name, reason="there is no such folder, and no such package"))
     try:
         nlp = spacy.load(name)
-    except OSError as error:
-        raise BGAError(Errors.B604.format(path=name, reason=error)) from error
+    except BGAError:
+        raise
+    except Exception as error:  # of spaCy and of what it reads files with, for whatever is wrong with any of them
+        raise BGAError(Errors.B604.format(path=name, reason=reason(error))) from error
     ask_for_confidence(nlp)
     return nlp
 
@@ -117,7 +121,12 @@ def tag_texts(nlp: Language, gold: Sequence[Doc], images: Path | None) -> tuple[
         if hasattr(pipe, "set_error_handler"):
             with suppress(AttributeError):  # spaCy's `ner` and `parser` have no room for one
                 pipe.set_error_handler(leave_out)
-    fresh = ((_untagged(nlp, g, attr), number) for number, g in enumerate(gold))
+    fresh = []
+    for number, g in enumerate(gold):
+        try:
+            fresh.append((_untagged(nlp, g, attr), number))
+        except BGAError as error:
+            problems.append(f"'{g.text[:60]}': {error}")
     docs: list[Doc | None] = [None] * len(gold)
     for doc, number in nlp.pipe(fresh, as_tuples=True):
         docs[number] = doc
@@ -131,7 +140,11 @@ def _read(nlp: Language, corpus: Path, attr: str, problems: list[str]) -> Iterat
         if not corpus.is_file():
             raise BGAError(Errors.B603.format(path=corpus, reason="there is no such file"))
         for record in read_jsonl(corpus, on_bad_line=lambda error: problems.append(str(error))):
-            doc, _ = record_to_doc(record, nlp.make_doc)
+            try:
+                doc, _ = record_to_doc(record, partial(make_doc, nlp))
+            except BGAError as error:
+                problems.append(f"line {record.line}: {error}")
+                continue
             doc._.set(attr, list(record.images) or None)
             yield doc
         return
@@ -151,7 +164,7 @@ def _untagged(nlp: Language, gold: Doc, attr: str) -> Doc:
     if gold.has_unknown_spaces or not gold.text:
         doc = Doc(nlp.vocab, words=[t.text for t in gold], spaces=[bool(t.whitespace_) for t in gold])
     else:
-        doc = nlp.make_doc(gold.text)
+        doc = make_doc(nlp, gold.text)
     doc._.set(attr, get_images(gold, attr=attr) or None)
     return doc
 

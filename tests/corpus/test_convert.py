@@ -304,3 +304,33 @@ def test_sources_below_one_image_root_keep_their_prefix(tmp_path):
     convert(source, tmp_path / "news.spacy", images=tmp_path, image_prefix="news")
     (doc,) = DocBin().from_disk(tmp_path / "news.spacy").get_docs(spacy.blank("en").vocab)
     assert doc._.image == "news/images/a.png"
+
+
+def test_a_text_that_is_too_long_costs_no_other_line(tmp_path):
+    path = tmp_path / "posts.jsonl"
+    path.write_text("\n".join(json.dumps({"text": text}) for text in ("one", "a " * 500_001, "three")), encoding="utf8")
+    report = convert(path, tmp_path / "out.spacy")
+    assert report.bad_lines == 1
+    assert "posts.jsonl:2: [B721]" in report.problems[0]
+    assert [doc.text for doc in docs_of(tmp_path / "out.spacy")] == ["one", "three"]
+    with pytest.raises(BGAError, match="B721"):
+        convert(path, tmp_path / "out.spacy", strict=True)
+
+
+def test_a_report_drives_no_terminal(tmp_path):
+    path = tmp_path / "posts.txt"
+    path.write_text("IMGID:\x1b[2J\u202e\n\nIMGID:1\na\tB-\x1b[31mPER\n", encoding="utf8")
+    report = convert(path, tmp_path / "out.spacy")
+    assert report.entities == {"\x1b[31mPER": 1}
+    text = report.to_text()
+    assert r"the post \x1b[2J\u202e has no tokens" in text
+    assert text.replace("\n", "").isprintable()
+
+
+def test_a_tokenizer_of_ones_own(tmp_path):
+    nlp = spacy.blank("en")
+    nlp.tokenizer = lambda text: spacy.tokens.Doc(nlp.vocab, words=text.split("-"))
+    path = tmp_path / "posts.jsonl"
+    path.write_text('{"text": "a-b"}', encoding="utf8")
+    convert(path, tmp_path / "out.spacy", lang=nlp)
+    assert [len(doc) for doc in docs_of(tmp_path / "out.spacy")] == [2]

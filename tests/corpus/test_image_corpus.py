@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 import warnings
 
 import pytest
@@ -143,3 +144,11 @@ def test_training_warns_of_nothing(nlp, make, photos, write_docs):
         optimizer = nlp.initialize(lambda: reader(nlp))
         nlp.update(list(reader(nlp)), sgd=optimizer)
     assert all(isinstance(eg, Example) for eg in reader(nlp))
+
+
+def test_a_word_of_thousands_of_brackets_takes_no_minute(nlp, photos, write_docs):
+    doc = Doc(nlp.vocab, words=["(" * 20_000], spaces=[False])
+    start = time.process_time()
+    (example,) = create_image_corpus(write_docs([doc]), photos)(nlp)
+    assert time.process_time() - start < 5
+    assert example.predicted.text == example.reference.text

@@ -25,6 +25,7 @@ from spacy_bga.corpus.images import (
     to_pixels,
 )
 from spacy_bga.errors import BGAError, ImageError
+from spacy_bga.reliability.fuzz import pictures
 
 
 class TestExtension:
@@ -355,3 +356,37 @@ def test_no_warning_leaks_and_filters_are_restored_after_threads(encode):
     for thread in threads:
         thread.join()
     assert list(warnings.filters) == filters
+
+
+class TestBombs:
+    def test_a_jpeg_of_many_scans_is_refused(self):
+        """A decoder goes through all blocks of an image for each scan: these would take it half a minute."""
+        with pytest.raises(ImageError, match=r"B722.*3,0\d\d scans.*200"):
+            decode_image(pictures.scans(4000, 4000, number=3000))
+
+    def test_as_many_scans_as_encoders_write_are_fine(self):
+        assert decode_image(pictures.scans(40, 40, number=20), size=32).size == (40, 40)
+
+    def test_scans_are_counted_where_they_are_read_from(self, tmp_path: Path):
+        path = tmp_path / "a.jpg"
+        path.write_bytes(pictures.scans(16, 16, number=300))
+        with pytest.raises(ImageError, match=r"B722.*a\.jpg"):
+            decode_image(path)
+
+    @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt"])
+    def test_metadata_does_not_unfold(self, kind: bytes):
+        content = b"x\0" + (b"\1\0\0\0" if kind == b"iTXt" else b"\0") + pictures.zeros(2**30)
+        with pytest.raises(ImageError, match="B305"):
+            decode_image(pictures.png(4, 4, chunks=pictures.chunk(kind, content)))
+
+    def test_sizes_are_refused_before_decoding(self):
+        with pytest.raises(ImageError, match=r"20,?000"):
+            decode_image(pictures.png(20_000, 2_600))
+
+
+@pytest.mark.parametrize("values", [[3e38, -3e38, 1, 0], [np.inf, -np.inf, np.nan, 5e-324]])
+def test_floats_as_large_as_they_get(values: list[float]):
+    """Without a warning of an overflow, which the settings of these tests would make an error."""
+    image = Image.fromarray(np.array([values], dtype=np.float32))
+    decoded = np.asarray(decode_image(pictures.encode(image, "TIFF")))
+    assert decoded[0, :2].tolist() == [[255] * 3, [0] * 3]
