@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,95 +13,37 @@ import torch
 from hypothesis import settings
 from PIL import Image
 from spacy.language import Language
-from transformers import (
-    BertConfig,
-    BertModel,
-    BertTokenizerFast,
-    Dinov2Config,
-    Dinov2Model,
-)
+
+from spacy_bga.reliability.tiny import component_config, write_text_encoder, write_vision_encoder
 
 torch.set_num_threads(1)
 # How long an example takes depends on what else the machine does; pytest's own time-out ends what hangs.
 settings.register_profile("spacy_bga", deadline=None)
 settings.load_profile("spacy_bga")
 
-WORDS = [*"kevin durant joins the warriors in oakland new york apple paris love is a b c e n s".split(), *"!.,#@"]  # noqa: SIM905
-
 
 @pytest.fixture(scope="session")
 def text_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT of 3 layers and width 16, with a WordPiece tokenizer that knows a few words and all of a-z."""
-    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
-    return write_text_encoder(tmp_path_factory.mktemp("text_encoder"), words=WORDS, letters=letters)
-
-
-def write_text_encoder(folder: Path, *, words: Iterable[str], letters: Iterable[str]) -> Path:
-    """RETURNS (Path): The folder, with a random BERT of 3 layers and width 16 that knows these words and letters."""
-    letters = list(letters)
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
-    pieces += [p for p in [*letters, *(f"##{letter}" for letter in letters)] if p not in pieces]
-    (folder / "vocab.txt").write_text("\n".join(pieces), encoding="utf8")
-    BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=True).save_pretrained(folder)
-    config = BertConfig(
-        vocab_size=len(pieces),
-        hidden_size=16,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    return folder
+    return write_text_encoder(tmp_path_factory.mktemp("text_encoder"))
 
 
 @pytest.fixture(scope="session")
 def vision_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random DINOv2 of 3 layers and width 12, unlike the text encoder's, on images of 32 x 32 pixels."""
-    folder = tmp_path_factory.mktemp("vision_encoder")
-    config = Dinov2Config(
-        hidden_size=12, num_hidden_layers=3, num_attention_heads=2, image_size=32, patch_size=8, mlp_ratio=2
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        Dinov2Model(config).save_pretrained(folder)
-    return folder
+    return write_vision_encoder(tmp_path_factory.mktemp("vision_encoder"))
 
 
 @pytest.fixture
 def bga_config(text_encoder_folder: Path, vision_encoder_folder: Path) -> dict:
     """The settings of a `bga_ner` component on the tiny encoders, for `nlp.add_pipe("bga_ner", config=...)`."""
-    return {
-        "max_wordpieces": 512,
-        "model": {
-            "@architectures": "spacy_bga.BGAModel.v1",
-            "text_encoder": str(text_encoder_folder),
-            "vision_encoder": str(vision_encoder_folder),
-            "bga_layers": 2,
-            "image_size": 32,
-            "visual_grid": 2,
-            "window": 32,
-            "overlap": 8,
-        },
-    }
+    return component_config(text_encoder_folder, vision_encoder_folder)
 
 
 @pytest.fixture
 def text_only_config(text_encoder_folder: Path) -> dict:
     """The settings of a `bga_ner` component that knows no images."""
-    return {
-        "max_wordpieces": 512,
-        "model": {
-            "@architectures": "spacy_bga.BGAModel.v1",
-            "text_encoder": str(text_encoder_folder),
-            "vision_encoder": None,
-            "bga_layers": 0,
-            "window": 32,
-            "overlap": 8,
-        },
-    }
+    return component_config(text_encoder_folder, None)
 
 
 @pytest.fixture

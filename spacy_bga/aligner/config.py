@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from spacy_bga.aligner.ranges import check_ranges
 from spacy_bga.errors import BGAError, Errors
 
 Distance = Literal["kl", "mse", "cosine"]
@@ -104,7 +105,9 @@ class BGAConfig:
 
     def __post_init__(self) -> None:
         for name in ("labels", "text_layers", "vision_layers", "keep_text", "keep_visual", "image_mean", "image_std"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            if isinstance(value := getattr(self, name), list):
+                object.__setattr__(self, name, tuple(value))
+        check_ranges(vars(self))
         if self.distance not in DISTANCES:
             raise BGAError(Errors.B101.format(distance=self.distance, known=", ".join(DISTANCES)))
         if len(self.text_layers) != len(self.vision_layers):
@@ -113,8 +116,6 @@ class BGAConfig:
             ratios = getattr(self, name)
             if len(ratios) != self.n_bga_layers or any(not 0 < ratio <= 1 for ratio in ratios):
                 raise BGAError(Errors.B103.format(name=name, ratios=list(ratios), layers=self.n_bga_layers))
-        if self.contrast_temperature <= 0 or not 0 <= self.real_context <= 1:
-            raise BGAError(Errors.B116.format(temperature=self.contrast_temperature, rate=self.real_context))
         if self.standardize and self.train_vision:
             raise BGAError(Errors.B114)
         if self.window < 8 or not 0 <= self.overlap <= (self.window - 2) // 2:
@@ -138,7 +139,7 @@ class BGAConfig:
             data = json.loads(text)
             known = {f.name for f in dataclasses.fields(cls)}
             return cls(**{key: value for key, value in data.items() if key in known})
-        except (TypeError, AttributeError, json.JSONDecodeError) as error:
+        except (TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
             raise BGAError(Errors.B105.format(error=error)) from error
 
 
@@ -150,8 +151,10 @@ def choose_layers(layers: int | Sequence[int], n_layers: int, *, name: str) -> t
     name (str): The setting's name, for the error message.
     RETURNS (tuple[int, ...]): The layers' numbers, ascending.
     """
-    chosen = list(range(n_layers - layers, n_layers)) if isinstance(layers, int) else sorted(set(layers))
-    negative = isinstance(layers, int) and layers < 0  # an empty range, which would quietly mean: text only
-    if negative or (chosen and (chosen[0] < 0 or chosen[-1] >= n_layers)):
-        raise BGAError(Errors.B106.format(name=name, layers=layers, n_layers=n_layers))
+    if isinstance(layers, int):
+        fits, chosen = 0 <= layers <= n_layers, list(range(max(n_layers - layers, 0), n_layers))
+    else:
+        fits, chosen = all(0 <= layer < n_layers for layer in layers), sorted(set(layers))
+    if not fits:
+        raise BGAError(Errors.B106.format(name=name, layers=str(layers)[:80], n_layers=n_layers))
     return tuple(chosen)

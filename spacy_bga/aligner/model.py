@@ -21,8 +21,9 @@ from spacy_bga.aligner.layer import BGALayer, Sampled
 from spacy_bga.aligner.text_encoder import TextEncoder
 from spacy_bga.aligner.vision_encoder import VisionEncoder
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch, VisualStates
+from spacy_bga.aligner.weights import check_weights
 from spacy_bga.aligner.windows import TextBatch, merge_wordpieces, pad_documents
-from spacy_bga.errors import BGAError, Errors
+from spacy_bga.errors import BGAError, Errors, reason
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -331,12 +332,15 @@ class BGAModel(nn.Module):
         """RETURNS (BGAModel): An aligner with these weights. Raises a BGAError if they don't fit the config."""
         from transformers.modeling_utils import no_init_weights
 
-        with no_init_weights():  # the weights are about to be loaded, and drawing them takes longer
-            model = cls.from_config(config)
         try:
+            with no_init_weights():  # the weights are about to be loaded, and drawing them takes longer
+                check_weights(lambda: cls.from_config(config), config, state, source=source)
+                model = cls.from_config(config)
             model.load_state_dict(state)
-        except RuntimeError as error:
-            raise BGAError(Errors.B108.format(path=source, error=error)) from error
+        except BGAError:
+            raise
+        except Exception as error:  # an encoder's configuration that makes no sense fails anywhere within transformers
+            raise BGAError(Errors.B108.format(path=source, error=reason(error))) from error
         return model.eval()
 
 
@@ -359,5 +363,5 @@ def encoder_config(data: dict) -> PretrainedConfig:
     settings = dict(data)
     try:
         return AutoConfig.for_model(settings.pop("model_type"), **settings)
-    except (KeyError, ValueError) as error:
-        raise BGAError(Errors.B105.format(error=error)) from error
+    except Exception as error:  # each family's configuration checks its values, or doesn't, in its own way
+        raise BGAError(Errors.B105.format(error=reason(error))) from error

@@ -6,6 +6,7 @@ import importlib
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -94,8 +95,19 @@ class InferenceGraph:
             if process not in self._engines:
                 if self.content is None:
                     self.content = self._export(aligner)
-                self._engines[process] = self._start(self.content)
+                self._engines[process] = partial(self._run, self._start(self.content), aligner.text_encoder.width)
             return self._engines[process]
+
+    def _run(self, engine: Encode, width: int, ids: Tensor, mask: Tensor) -> Tensor:
+        """Run a graph, which need not be the aligner's: it is a file beside the weights."""
+        try:
+            hidden = engine(ids, mask)
+        except Exception as error:  # each engine has exceptions of its own
+            raise BGAError(Errors.B217.format(backend=self.backend, error=error)) from error
+        if hidden.shape != (*ids.shape, width):
+            shapes = f"it makes {list(hidden.shape)} of {list(ids.shape)} wordpieces"
+            raise BGAError(Errors.B217.format(backend=self.backend, error=shapes))
+        return hidden
 
     def _start(self, graph: bytes) -> Encode:
         try:
@@ -103,7 +115,7 @@ class InferenceGraph:
             return ENGINES[self.backend](graph, threads=torch.get_num_threads())
         except BGAError:
             raise
-        except Exception as error:  # each engine has exceptions of its own
+        except Exception as error:
             raise BGAError(Errors.B217.format(backend=self.backend, error=error)) from error
 
     def _export(self, aligner: BGAModel) -> bytes:

@@ -171,6 +171,7 @@ class BGANer(TrainablePipe):
         self.score_alignment = score_alignment
         self.examples_seen = 0  # while training, so that a logger can tell the speed
         self._features: Any = None
+        self._seen: Any = None
         self.set_backend(backend, precision=precision)
         shim = self._shim
         shim.save_visual_branch = save_visual_branch
@@ -270,7 +271,7 @@ class BGANer(TrainablePipe):
 
         docs = list(docs)
         settings: dict[str, Any] = {k: getattr(self, k) for k in ("max_wordpieces", "overwrite", "confidence")}
-        if (features := self._image_features() if self.visual_context == "real" else None) is not None:
+        if (features := self._features_to_tag() if self.visual_context == "real" else None) is not None:
             images = [features.images_of(doc, attr=self.image_attr, root=self.image_root) for doc in docs]
             settings |= {"features": features, "images": images}
         return predict_tags(self.model, docs, **settings)
@@ -371,10 +372,16 @@ class BGANer(TrainablePipe):
         """RETURNS (Optional[ImageFeatures]): None for a text-only aligner."""
         from spacy_bga.pipeline.bridge import image_features
 
-        # The aligner may be another one since: initialized anew, or loaded.
-        if self._features is None or self._features.branch is not self._shim.aligner.visual:
-            self._features = image_features(self.model, folder=self.feature_cache, on_missing=self.on_missing)
+        folder, on_missing = self.feature_cache, self.on_missing
+        self._features = image_features(self.model, folder=folder, on_missing=on_missing, known=self._features)
         return self._features
+
+    def _features_to_tag(self) -> Any:
+        """RETURNS (Optional[ImageFeatures]): The same for images that may be anybody's, of which there is no end."""
+        from spacy_bga.pipeline.bridge import image_features
+
+        self._seen = image_features(self.model, folder=None, on_missing=self.on_missing, known=self._seen)
+        return self._seen and self._seen.renew()
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Write a folder: the settings, and in `model` what `BGAModel.from_pretrained` reads. See `from_disk`."""
@@ -391,10 +398,14 @@ class BGANer(TrainablePipe):
         path (Union[str, Path]): The folder. exclude (Iterable[str]): Names of fields to leave out.
         RETURNS (BGANer): This component.
         """
+        from spacy_bga.pipeline.shim import tell_of_folder
+
         deserialize = {
             "cfg": lambda p: self.cfg.update(srsly.read_json(p)),
             "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
             "model": lambda p: self._shim.from_disk(p),
         }
-        util.from_disk(path, deserialize, exclude)
+        with tell_of_folder(path):
+            util.from_disk(path, deserialize, exclude)
+            self._shim.check_labels(self.cfg.get("labels"), path)
         return self

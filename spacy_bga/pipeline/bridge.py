@@ -292,12 +292,18 @@ def collate_images(
     return features.collate([images[place] for place in rows], list(rows.values()))
 
 
-def image_features(model: Model, *, folder: Path | None, on_missing: Any) -> ImageFeatures | None:
+def image_features(
+    model: Model, *, folder: Path | None, on_missing: Any, known: ImageFeatures | None = None
+) -> ImageFeatures | None:
     """RETURNS (Optional[ImageFeatures]): The aligner's way from images to features; None for a text-only aligner.
 
+    known (Optional[ImageFeatures]): That of before, which is kept unless the aligner is another one since.
     Raises a BGAError if the aligner was saved without its visual branch.
     """
     aligner = get_shim(model).aligner
+    if known is not None and known.branch is aligner.visual:
+        known.on_missing = on_missing
+        return known
     if aligner.config.n_bga_layers == 0:
         return None
     if aligner.visual is None:

@@ -6,14 +6,20 @@ unpickling runs code, and nothing here asks for remote code.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spacy_bga.errors import BGAError, Errors
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoSibling
 
 HUB_TIMEOUT = 5.0
 """Seconds the Hub gets for its first answer: one that cannot be reached must not hold up a training run."""
@@ -159,7 +165,10 @@ def missing_part(folder: Path) -> str | None:
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         return f"no weights in safetensors in {folder} (pickled weights are never loaded)"
-    shards = sorted(set(json.loads(index.read_text(encoding="utf8"))["weight_map"].values()))
+    try:
+        shards = sorted(set(json.loads(index.read_text(encoding="utf8"))["weight_map"].values()))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return f"no list of weights in {index}"
     absent = [shard for shard in shards if not (folder / shard).is_file()]
     return f"no {absent[0]} in {folder}" if absent else None
 
@@ -205,15 +214,35 @@ def _fetch(name: str, wanted: Callable[[list[str]], list[str]]) -> Path:
     if constants.HF_HUB_OFFLINE:
         raise HubUnreachable("not asked, since HF_HUB_OFFLINE is set")
     try:
-        info = HfApi().model_info(name, timeout=HUB_TIMEOUT)
-        files = wanted([sibling.rfilename for sibling in info.siblings or []])
+        told = HfApi().model_info(name, timeout=HUB_TIMEOUT, files_metadata=True).siblings or []
+        files = wanted([file.rfilename for file in told])
         # The branch and not `info.sha`: only a branch leaves the reference that the cache is searched by.
-        return Path(snapshot_download(name, allow_patterns=files, etag_timeout=HUB_TIMEOUT))
+        folder = Path(snapshot_download(name, allow_patterns=files, etag_timeout=HUB_TIMEOUT))
     except OSError as error:  # the base of every error of requests and of the Hub's answers
         response = getattr(error, "response", None)
         if response is None:
             raise HubUnreachable("cannot be reached") from error
         raise EncoderAbsent(_answer(response.status_code)) from error
+    for file in told:
+        if file.rfilename in files:
+            _check_digest(name, folder / file.rfilename, file)
+    return folder
+
+
+def _check_digest(name: str, path: Path, file: RepoSibling) -> None:
+    """Raise a BGAError unless a file is what the Hub says that it is: its SHA-256, or git's SHA-1 of a small file."""
+    if file.lfs is not None:
+        expected, digest = file.lfs.sha256, hashlib.sha256()
+    elif file.blob_id is not None:
+        expected, digest = file.blob_id, hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
+    else:
+        return
+    with path.open("rb") as stream:
+        for block in iter(partial(stream.read, 2**20), b""):
+            digest.update(block)
+    if digest.hexdigest() != expected:
+        found = digest.hexdigest()
+        raise BGAError(Errors.B728.format(file=path, name=name, found=found, expected=expected))
 
 
 def _answer(status: int) -> str:

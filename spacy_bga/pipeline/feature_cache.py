@@ -125,6 +125,11 @@ class FeatureCache:
                 warnings.warn(Warnings.W670.format(folder=self._folder, reason=error.strerror), stacklevel=2)
         self._memory[kind, digest] = array
 
+    def trim(self, most: int) -> None:
+        """Forget the oldest features in memory beyond so many."""
+        for key in list(self._memory)[: max(0, len(self._memory) - most)]:
+            del self._memory[key]
+
     def _read(self, kind: Kind, digest: str) -> np.ndarray | None:
         """RETURNS (Optional[np.ndarray]): None if they aren't there, or are damaged."""
         array = read(self._path(kind, digest))

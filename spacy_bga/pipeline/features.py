@@ -21,6 +21,7 @@ from spacy_bga.pipeline.feature_cache import FeatureCache
 
 Source = str | bytes
 OnMissing = Literal["warn", "error", "ignore"]
+MOST_KEPT = 1024  # images whose features are remembered from one call to the next while tagging
 BATCH = 16  # images encoded at once: beyond it a CPU gains nothing
 
 
@@ -65,6 +66,18 @@ class ImageFeatures:
         self.unusable: Counter[str] = Counter()
         self._cache = FeatureCache(branch, folder)
         self._keys: dict[tuple[str, bool], Key | None] = {}
+
+    def renew(self) -> ImageFeatures:
+        """Look at every file anew, since it may be another one under the same name, and keep the features of a bounded
+        number of images.
+
+        RETURNS (ImageFeatures): The same.
+        """
+        self._keys.clear()
+        if len(self.unusable) > MOST_KEPT:
+            self.unusable.clear()
+        self._cache.trim(MOST_KEPT)
+        return self
 
     def prepare(self, documents: Sequence[Sequence[Source]], *, progress: bool = False) -> None:
         """Compute the features that aren't cached yet.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from thinc.util import get_torch_default_device
 
 from spacy_bga.aligner.config import BGAConfig
 from spacy_bga.aligner.model import BGAModel
-from spacy_bga.errors import BGAError, Errors
+from spacy_bga.errors import BGAError, Errors, reason
 from spacy_bga.pipeline.backends import Backend, InferenceGraph, Precision
 from spacy_bga.pipeline.optimizer import GROUPS, TorchOptimizer
 from spacy_bga.pipeline.wordpieces import WordpieceTokenizer
@@ -167,7 +168,7 @@ class BGAShim(Shim):
     def from_disk(self, path: Path | str) -> BGAShim:
         """Read what `to_disk` wrote. Raises a BGAError that names the folder if it can't be read."""
         path = Path(path)
-        try:
+        with tell_of_folder(path):
             if not any(path.iterdir()):  # saved before it had weights
                 self._forget()
             else:
@@ -176,6 +177,22 @@ class BGAShim(Shim):
                 tokenizer = WordpieceTokenizer.from_folder(path / TOKENIZER_FOLDER, window=window, overlap=overlap)
                 self.set_aligner(aligner, tokenizer)
                 self.graph.from_disk(path)
-        except Exception as error:  # tokenizers raises no narrower one
-            raise BGAError(Errors.B206.format(path=path, error=error)) from error
         return self
+
+    def check_labels(self, labels: Any, path: Path | str) -> None:
+        """Raise a BGAError unless these are the aligner's labels: they are written twice, and tags are numbers."""
+        own = [] if self._model is None else list(self.aligner.config.labels)
+        if self._model is not None and labels != own:
+            raise BGAError(Errors.B727.format(path=path, cfg=labels, config=own))
+
+
+@contextmanager
+def tell_of_folder(path: Path | str) -> Iterator[None]:
+    """Make of any exception a BGAError that names the folder: spaCy, srsly, transformers and tokenizers have many."""
+    try:
+        yield
+    except Exception as error:
+        ours = isinstance(error, BGAError)
+        if ours and str(path) in str(error):
+            raise
+        raise BGAError(Errors.B206.format(path=path, error=error if ours else reason(error))) from error

@@ -6,12 +6,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from spacy_bga.aligner.windows import TextBatch, Window, plan_chunks, plan_windows
+from spacy_bga.errors import BGAError, Errors, reason
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,9 @@ class WordpieceTokenizer:
     @classmethod
     def from_folder(cls, folder: Path | str, *, window: int, overlap: int) -> WordpieceTokenizer:
         """RETURNS (WordpieceTokenizer): The tokenizer that lies in an encoder's folder."""
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = _load(folder)
         if getattr(tokenizer, "add_prefix_space", None) is False:  # byte-level BPE on words that come one by one
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, add_prefix_space=True)
+            tokenizer = _load(folder, add_prefix_space=True)
         return cls(tokenizer, window=window, overlap=overlap)
 
     def split(self, words: Sequence[str]) -> Pieces:
@@ -127,3 +129,14 @@ def special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
     first = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
     last = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
     return first, last
+
+
+def _load(folder: Path | str, **settings: Any) -> PreTrainedTokenizerBase:
+    """RETURNS (PreTrainedTokenizerBase): The tokenizer in a folder. Raises a BGAError if it can't be read."""
+    try:
+        # Not to say no to code in the folder would make transformers ask on the terminal whether to run it.
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **settings)
+    except BaseException as error:  # a panic in the library tokenizers, which is in Rust, is no Exception
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise BGAError(Errors.B726.format(folder=folder, error=reason(error))) from error
+        raise

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_settings_of_a_later_version_are_left_out() -> None:
         ({**LAYERS, "keep_text": (0.7,)}, r"\[B103\].*keep_text.*2 BGA layers"),
         ({**LAYERS, "keep_visual": (0.7, 0.0)}, r"\[B103\].*keep_visual"),
         ({**LAYERS, "keep_visual": (0.7, 1.1)}, "B103"),
-        ({**LAYERS, "keep_text": (float("nan"), 0.5)}, "B103"),
+        ({**LAYERS, "keep_text": (float("nan"), 0.5)}, "B723"),
         ({"window": 7, "overlap": 0}, "B104"),
         ({"window": 16, "overlap": 8}, r"\[B104\].*16.*8"),
         ({"overlap": -1}, "B104"),
@@ -103,7 +104,7 @@ def test_smallest_and_widest_overlap_fit() -> None:
     assert BGAConfig(text=TEXT, window=16, overlap=7).overlap == 7
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", '{"text": {}, "labels": 5}', '{"text": {}, "window": "x"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", "[" * 10**5])
 def test_what_is_no_config(text: str) -> None:
     with pytest.raises(BGAError, match="B105"):
         BGAConfig.from_json(text)
@@ -139,5 +140,30 @@ def test_chosen_layers_exist_and_ascend(layers: int | list[int], n_layers: int) 
 
 @pytest.mark.parametrize("values", [{"contrast_temperature": 0.0}, {"real_context": -0.1}, {"real_context": 7}])
 def test_impossible_contrast_and_context(values: dict[str, Any]) -> None:
-    with pytest.raises(BGAError, match="B116"):
+    with pytest.raises(BGAError, match="B723"):
         BGAConfig(text=TEXT, **values)
+
+
+WRONG = ["x", float("nan"), -(10**9), 10**12, {"a": 1}, [None], [[]], [float("nan")]]
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(BGAConfig)])
+def test_every_setting_refuses_what_it_can_not_be(name: str) -> None:
+    """A number of 10^12, say, must not become memory."""
+    for value in WRONG:
+        if (name in ("text", "vision") and isinstance(value, dict)) or (name == "n_visual_tokens" and value == 10**12):
+            continue
+        with pytest.raises(BGAError, match=name if name != "keep_text" else "keep_"):
+            BGAConfig(**({"text": TEXT} | {name: value}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("layers", [10**9, 10**18, -(10**18), [10**18], list(range(10**5))])
+def test_a_number_of_layers_takes_no_memory(layers: int | list[int]) -> None:
+    with pytest.raises(BGAError, match="B106") as raised:
+        choose_layers(layers, 6, name="bga_layers")
+    assert len(str(raised.value)) < 300
+
+
+def test_a_name_is_no_list_of_letters() -> None:
+    with pytest.raises(BGAError, match=r"B723.*labels.*'PER'"):
+        BGAConfig(text=TEXT, labels="PER")  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from spacy_bga.aligner.model import BGAModel
 from spacy_bga.corpus.images import register_image_extension
 from spacy_bga.pipeline.bga_ner import BGANer
 from spacy_bga.pipeline.bridge import get_shim
+from spacy_bga.reliability.tiny import component_config
 from tests.conftest import encode_picture
 
 Entities = list[tuple[int, int, str]]
@@ -74,17 +75,7 @@ def found(doc: Doc) -> list[tuple[int, int, str]]:
 
 
 def architecture(text_encoder: Path, vision_encoder: Path | None, **settings: object) -> dict:
-    model: dict[str, object] = {
-        "@architectures": "spacy_bga.BGAModel.v1",
-        "text_encoder": str(text_encoder),
-        "vision_encoder": None if vision_encoder is None else str(vision_encoder),
-        "bga_layers": 2 if vision_encoder else 0,
-        "image_size": 32,
-        "visual_grid": 2,
-        "window": 32,
-        "overlap": 8,
-    }
-    return model | settings
+    return component_config(text_encoder, vision_encoder)["model"] | settings
 
 
 @pytest.fixture

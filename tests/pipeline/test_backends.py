@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -279,6 +280,16 @@ class TestRefused:
         assert done.exit_code == 1
         assert "B216" in done.stderr
 
+    @pytest.mark.parametrize("backend", ENGINES)
+    def test_a_graph_of_something_else_is_refused(self, trained_folder: Path, tmp_path: Path, backend: str):
+        """The graph is a file beside the weights, and may be another one."""
+        folder = shutil.copytree(trained_folder, tmp_path / "altered")
+        graph = folder / "bga_ner" / "model" / GRAPH_FILES["fp32"]
+        for content in (b"no graph", identity("ids"), identity("other")):
+            graph.write_bytes(content)
+            with pytest.raises(BGAError, match=f"B217.*{backend}"):
+                load(folder, backend)("love paris")
+
     def test_no_weights_yet(self, nlp: Language, bga_config: dict):
         nlp.add_pipe("bga_ner", config={**bga_config, "backend": "onnx"})
         with pytest.raises(BGAError, match="B201"):
@@ -292,3 +303,13 @@ def test_a_worker_starts_an_engine_of_its_own(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(backends.os, "getpid", lambda: -1)
     assert graph.encoder(model) is not first
     assert first in graph._engines.values()
+
+
+def identity(name: str) -> bytes:
+    """RETURNS (bytes): A graph whose output is its input of that name, as it is."""
+    helper, kind = onnx.helper, onnx.TensorProto.INT64
+    given = [helper.make_tensor_value_info(n, kind, ["w", "n"]) for n in sorted({name, "mask"})]
+    output = helper.make_tensor_value_info("hidden", kind, ["w", "n"])
+    graph = helper.make_graph([helper.make_node("Identity", [name], ["hidden"])], "g", given, [output])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return model.SerializeToString()

@@ -10,6 +10,7 @@ import huggingface_hub
 import pytest
 import requests
 from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.hf_api import BlobLfsInfo, RepoSibling
 
 from spacy_bga.errors import BGAError
 from spacy_bga.pipeline import encoders
@@ -34,12 +35,14 @@ class FakeHub:
         self.error: Exception | None = None
         self.asked = 0
         self.wanted: list[str] = []
+        self.told: dict[str, RepoSibling] = {}  # what it says of its files
 
-    def model_info(self, name: str, timeout: float) -> types.SimpleNamespace:
+    def model_info(self, name: str, timeout: float, files_metadata: bool) -> types.SimpleNamespace:
+        assert files_metadata
         self.asked += 1
         if self.error is not None:
             raise self.error
-        return types.SimpleNamespace(siblings=[types.SimpleNamespace(rfilename=file) for file in self.files])
+        return types.SimpleNamespace(siblings=[self.told.get(file, RepoSibling(file)) for file in self.files])
 
     def snapshot_download(self, name: str, *, local_files_only: bool = False, **options) -> str:
         if not local_files_only:
@@ -91,6 +94,38 @@ def test_hub_sharded_weights(hub: FakeHub):
     hub.files = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json")
     resolve_encoder(NAME)
     assert sorted(hub.wanted) == sorted(hub.files)
+
+
+EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+GIT_OF_BRACES = "9e26dfeeb6e641a33dae4961196235bdb965b21b"  # git hash-object of a file that holds {}
+
+
+def lfs(digest: str) -> RepoSibling:
+    return RepoSibling("model.safetensors", blob_id="0" * 40, lfs=BlobLfsInfo(size=0, sha256=digest, pointer_size=0))
+
+
+def test_hub_files_are_what_the_hub_says(hub: FakeHub):
+    hub.told = {
+        "model.safetensors": lfs(EMPTY_SHA256),
+        "config.json": RepoSibling("config.json", blob_id=GIT_OF_BRACES),
+    }
+    hub.files = ("config.json", "model.safetensors")
+    assert resolve_encoder(NAME) == hub.folder
+
+
+@pytest.mark.parametrize("file", [lfs("0" * 64), RepoSibling("config.json", blob_id="0" * 40)])
+def test_hub_file_with_another_digest_is_refused(hub: FakeHub, file: RepoSibling):
+    hub.told = {file.rfilename: file}
+    hub.files = ("config.json", "model.safetensors")
+    with pytest.raises(BGAError, match=rf"B728.*{file.rfilename}.*someone/some-encoder.*expected 0000"):
+        resolve_encoder(NAME)
+
+
+@pytest.mark.parametrize("index", ["", "[]", "{}", '{"weight_map": 3}', "[" * 100_000])
+def test_broken_list_of_shards(tmp_path: Path, index: str):
+    (tmp_path / "config.json").write_text("{}", encoding="utf8")
+    (tmp_path / "model.safetensors.index.json").write_text(index, encoding="utf8")
+    assert "no list of weights" in str(missing_part(tmp_path))
 
 
 def test_hub_with_pickled_weights_only(hub: FakeHub):

@@ -13,7 +13,7 @@ from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from tests.conftest import write_text_encoder
+from spacy_bga.reliability.tiny import write_text_encoder
 from tests.pipeline.conftest import architecture, found, train
 
 # A text of each language, the characters of its entity, and a label of its own. The tokenizers are spaCy's; "zh" splits

@@ -10,9 +10,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import spacy
+import srsly
 import torch
 from safetensors.torch import load_file, save_file
 from spacy.language import Language
@@ -206,14 +209,73 @@ class TestDamage:
         with pytest.raises(BGAError, match="damaged"):
             spacy.load(folder)
 
+    @pytest.mark.parametrize("name", ["cfg", "model/tokenizer/tokenizer_config.json"])
+    @pytest.mark.parametrize("content", ["", "{", "[]", "3", '"x"', "\xff"])
+    def test_broken_settings(self, folder: Path, name: str, content: str):
+        (folder / "bga_ner" / name).write_text(content, encoding="latin-1")
+        with pytest.raises(BGAError, match=r"B206|B726|B727"):
+            spacy.load(folder)
+
+    @pytest.mark.parametrize("labels", [["PER"], ["LOC", "ORG"], "PER", None, [1, 2, 3], ["LOC", "PER", "ORG"]])
+    def test_labels_that_are_not_the_models(self, folder: Path, labels: Any):
+        """They would be given to tags by their numbers: an IndexError at the first text, or another label."""
+        cfg = srsly.read_json(folder / "bga_ner" / "cfg")
+        srsly.write_json(folder / "bga_ner" / "cfg", cfg | {"labels": labels})
+        with pytest.raises(BGAError, match=r"B727.*damaged"):
+            spacy.load(folder)
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+    def test_weights_that_are_no_numbers(self, folder: Path, value: float):
+        weights = load_file(weights_file(folder))
+        weights["head.bias"][1] = value
+        save_file(weights, weights_file(folder))
+        with pytest.raises(BGAError, match=r"B725.*damaged.*head\.bias"):
+            spacy.load(folder)
+
+    def test_weights_whose_sum_overflows_are_fine(self, folder: Path):
+        weights = load_file(weights_file(folder))
+        weights["head.bias"][:] = 3e38
+        save_file(weights, weights_file(folder))
+        assert len(spacy.load(folder)(POSTS[0][0])) == 7
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("num_hidden_layers", 10**9),
+            ("hidden_size", 10**12),
+            ("vocab_size", 10**12),
+            ("max_position_embeddings", 2**62),
+            ("num_attention_heads", 0),
+            ("hidden_size", "x"),
+            ("hidden_act", "no such function"),
+        ],
+    )
+    def test_an_encoder_of_another_size_takes_no_memory(self, folder: Path, key: str, value: Any):
+        path = folder / "bga_ner" / "model" / "config.json"
+        config = srsly.read_json(path)
+        config["text"][key] = value
+        srsly.write_json(path, config)
+        with pytest.raises(BGAError, match=r"(B108|B105|B206|B724|B125).*damaged"):
+            spacy.load(folder)
+
+    def test_a_panic_of_the_tokenizers_library(self, folder: Path, monkeypatch: pytest.MonkeyPatch):
+        """What Rust panics with is no Exception; what ends the process stays what it is."""
+        for raised, wanted in (
+            (type("PanicException", (BaseException,), {})("index out of bounds"), BGAError),
+            (KeyboardInterrupt(), KeyboardInterrupt),
+        ):
+            load = Mock(side_effect=raised)
+            monkeypatch.setattr("spacy_bga.pipeline.wordpieces.AutoTokenizer.from_pretrained", load)
+            with pytest.raises(wanted):
+                spacy.load(folder)
+            assert load.call_args.kwargs["trust_remote_code"] is False
+
     def test_missing_model_folder(self, folder: Path):
         shutil.rmtree(folder / "bga_ner" / "model")
         with pytest.raises(BGAError, match=r"B206.*damaged"):
             spacy.load(folder)
 
     def test_damaged_bytes(self, tagger: Language):
-        import srsly
-
         shim = get_shim(pipe_of(tagger).model)
         message = srsly.msgpack_loads(shim.to_bytes())
         message["weights"] = message["weights"][:1000]

@@ -74,9 +74,34 @@ class TestReal:
             docs = list(real.pipe(make_docs(real, image)))
         assert [found(doc) for doc in docs] == wanted
         pipe_of(real).on_missing = "error"
-        pipe_of(real)._features = None
         with pytest.raises(ImageError):
             pipe_of(real).predict(make_docs(real, image))
+
+    def test_a_file_may_be_another_one_the_next_time(
+        self, real: Language, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        pipe_of(real).image_root = tmp_path
+        seen = []
+        for i in (3, 5):
+            (tmp_path / "upload.png").write_bytes(encode_picture(i))
+            seen.append(emissions(real, make_docs(real, "upload.png"), monkeypatch))
+        assert torch.equal(seen[1], emissions(real, make_docs(real, encode_picture(5)), monkeypatch))
+        assert not torch.allclose(seen[0], seen[1], atol=1e-4)
+
+    def test_memory_does_not_grow_with_the_images(
+        self, real: Language, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr("spacy_bga.pipeline.features.MOST_KEPT", 3)
+        pipe_of(real).image_root = pipe_of(real).feature_cache = tmp_path
+        pipe_of(real).on_missing = "ignore"
+        for i in range(12):
+            pipe_of(real).predict(make_docs(real, encode_picture(i), only=0))
+            pipe_of(real).predict(make_docs(real, f"missing-{i}.png", only=0))
+        pipe_of(real).predict(make_docs(real, None))
+        features = pipe_of(real)._seen
+        assert len(features._cache._memory) == 3
+        assert (len(features._keys), len(features.unusable)) <= (0, 3)
+        assert list(tmp_path.iterdir()) == []  # nor does the training's cache
 
     def test_empty_and_white_space(self, real: Language):
         for text in ("", " ", "\n\t"):

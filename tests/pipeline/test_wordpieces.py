@@ -13,7 +13,7 @@ from tokenizers import ByteLevelBPETokenizer
 from transformers import BertTokenizer, RobertaTokenizerFast
 
 from spacy_bga.pipeline.wordpieces import Pieces, WordpieceTokenizer, special_ids
-from tests.conftest import WORDS
+from spacy_bga.reliability.tiny import WORDS
 
 TEXT = ["kevin", "durant", "joins", "the", "warriors", "in", "oakland"]
 

@@ -17,7 +17,8 @@ from spacy.language import Language
 from typer.testing import CliRunner
 
 from spacy_bga.cli import app
-from tests.conftest import encode_picture, write_text_encoder
+from spacy_bga.reliability.tiny import write_text_encoder
+from tests.conftest import encode_picture
 
 ROOT = Path(__file__).parents[2]
 DATASET = "Werbung, Teil 2"
