@@ -92,7 +92,7 @@ def window_lengths(texts: Sequence[Text], encoder: Path, *, window: int, overlap
     """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(encoder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(encoder, local_files_only=True, trust_remote_code=False)
     lengths = []
     for text in texts:
         ids = tokenizer(list(text.words), is_split_into_words=True, add_special_tokens=False, verbose=False).input_ids

@@ -26,10 +26,12 @@ class HuggingFaceTagger:
     """
 
     def __init__(self, folder: Path):
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True)
+        self.tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, use_fast=True
+        )
         with quiet_loading():
             self.model = AutoModelForTokenClassification.from_pretrained(
-                folder, num_labels=N_TAGS, local_files_only=True, use_safetensors=True
+                folder, num_labels=N_TAGS, local_files_only=True, trust_remote_code=False, use_safetensors=True
             ).eval()
         self.words_of = spacy.blank("en").tokenizer
         self.max_length = self.model.config.max_position_embeddings

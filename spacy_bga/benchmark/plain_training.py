@@ -26,13 +26,21 @@ class PlainTrainer:
         config = AutoConfig.from_pretrained(
             folder,
             local_files_only=True,
+            trust_remote_code=False,
             hidden_dropout_prob=dropout,
             attention_probs_dropout_prob=dropout,
         )
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True)
+        self.tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, use_fast=True
+        )
         with quiet_loading():
             self.encoder = AutoModel.from_pretrained(
-                folder, config=config, local_files_only=True, use_safetensors=True, add_pooling_layer=False
+                folder,
+                config=config,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                add_pooling_layer=False,
             ).train()
         self.crf = CRF(labels)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(config.hidden_size, len(self.crf.tags)))

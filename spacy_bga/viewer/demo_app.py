@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import streamlit as st
 from spacy.language import Language
 
+from spacy_bga.corpus.texts import make_doc
 from spacy_bga.errors import BGAError
 from spacy_bga.evaluation.tagging import image_attr, load_pipeline
 from spacy_bga.viewer.page import Page, render
@@ -26,10 +28,15 @@ def load(folder: str) -> Language:
 def tag(nlp: Language, text: str, image: bytes | None) -> Page:
     """RETURNS (Page): A text and its image, tagged."""
     attr = image_attr(nlp)
-    doc = nlp.make_doc(text)
+    doc = make_doc(nlp, text)
     if image is not None:
         doc._.set(attr, image)
     return render(nlp(doc), nlp=nlp, attr=attr, title=TITLE)
+
+
+def plain(message: str) -> str:
+    """RETURNS (str): Markdown that shows a message as it is: what it quotes must make no link, and ask for no image."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", message)
 
 
 def main(folder: str) -> None:
@@ -45,7 +52,7 @@ def main(folder: str) -> None:
     try:
         page = tag(nlp, text, None if upload is None else upload.getvalue())
     except BGAError as error:  # told, and the next post may do better
-        st.error(str(error))
+        st.error(plain(str(error)))
     else:
         st.iframe(page.html, height=620, alt=TITLE)
 

@@ -94,7 +94,8 @@ def render(
     labels = {ent.label_ for post in posts for doc in (post.doc, post.gold) if doc is not None for ent in doc.ents}
     chosen = label_colors(labels, colors)
     parts = [render_post(post, chosen) for post in posts]
-    return Page(_page(title, _header(title, posts, notices), "\n".join(parts), posts))
+    html = _page(title, _header(title, posts, notices), "\n".join(parts), posts)
+    return Page(html.encode("utf8", "replace").decode("utf8"))  # no file holds a lone surrogate, as some file names do
 
 
 def _page(title: str, header: str, body: str, posts: Sequence[Post]) -> str:

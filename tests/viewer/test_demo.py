@@ -128,3 +128,14 @@ def test_errors(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert done.exit_code == 1
     assert done.stderr.startswith("[B605]")
     assert 'pip install "spacy_bga[demo]"' in done.stderr
+
+
+def test_a_message_is_shown_as_it_is():
+    """Streamlit reads it as Markdown, in which what a message quotes could make a link, or ask for an image."""
+    from markdown_it import MarkdownIt
+
+    from spacy_bga.viewer.demo_app import plain
+
+    message = "Can't read ![x](http://127.0.0.1/x.png) <b>*a*</b> `b` [c](javascript:alert(1)) $x^2$ :red[d] ~e~ 1. # |"
+    (paragraph,) = [token for token in MarkdownIt("js-default").parse(plain(message)) if token.type == "inline"]
+    assert [(part.type, part.content) for part in paragraph.children or []] == [("text", message)]

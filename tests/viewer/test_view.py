@@ -101,7 +101,9 @@ def test_jsonl_beside_its_images(rules: Path, images: Path, tmp_path: Path):
 def test_a_pipeline_without_labels_shows_the_corpus(pointer: Language, images: Path, tmp_path: Path):
     nlp = spacy.blank("en")
     nlp.add_pipe("bga_ner", source=pointer)
-    nlp.get_pipe("bga_ner").cfg["labels"] = []  # type: ignore[attr-defined]
+    pipe: Any = nlp.get_pipe("bga_ner")
+    pipe.cfg["labels"] = []
+    pipe._shim.aligner.set_labels(())
     nlp.to_disk(tmp_path / "aligned")
     corpus = write_texts(tmp_path / "texts.spacy", TEXTS, images=["a.png", "b.png", None])
     assert view(tmp_path / "aligned", corpus, "--images", images, "--output", tmp_path / "page.html").exit_code == 0
@@ -142,3 +144,13 @@ def test_no_pipeline(tmp_path: Path):
         done = view(folder, tmp_path / "x.spacy")
         assert done.exit_code == 1
         assert done.stderr.startswith("[B604]")
+
+
+@pytest.mark.parametrize("name", ["meta.json", "config.cfg", "tokenizer", "vocab/strings.json", "bga_ner/cfg"])
+def test_a_damaged_pipeline_is_told_of(ruled: Path, tmp_path: Path, name: str):
+    (tmp_path / "texts.jsonl").write_text('{"text": "love paris"}', encoding="utf8")
+    (ruled / name).write_bytes(b"\xc1[{")
+    done = view(ruled, tmp_path / "texts.jsonl", "--output", tmp_path / "page.html")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(("[B604]", "[B206]")), done.stderr
+    assert str(ruled) in done.stderr
