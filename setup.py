@@ -17,6 +17,7 @@ TENSORBOARD = ["tensorboard>=2.16"]
 WANDB = ["wandb>=0.20"]
 MLFLOW = ["mlflow>=3"]
 DEMO = ["streamlit>=1.60"]
+FUZZ = ["hypothesis>=6.100", "html5lib>=1.1", "coverage>=7.6"]
 BENCHMARK = ["psutil>=5.9", "threadpoolctl>=3.5"]
 DOCS = ["mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1.0"]
 TEST = [
@@ -28,10 +29,10 @@ TEST = [
     *BENCHMARK,
     *DEMO,
     *DOCS,
+    *FUZZ,
     "pytest>=8",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
-    "hypothesis>=6.100",
     "pytorch-crf>=0.7.2",
     "seqeval>=1.2.2",
     "selenium>=4.20",
@@ -84,6 +85,7 @@ setup(
         "mlflow": MLFLOW,
         "benchmark": BENCHMARK,
         "demo": DEMO,
+        "fuzz": [*FUZZ, *ONNX, "atheris>=3.0"],
         "docs": DOCS,
         "test": TEST,
         "dev": [*TEST, "ruff>=0.8", "mypy>=1.11"],

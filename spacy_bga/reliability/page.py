@@ -7,6 +7,7 @@ from typing import Any
 
 from spacy_bga.evaluation.markdown import table
 from spacy_bga.reliability.evidence import CAMPAIGNS
+from spacy_bga.reliability.fuzz.section import fuzz_section
 
 HEAD = """# Reliability
 
@@ -63,4 +64,7 @@ def kills_section(record: Mapping[str, Any], details: Mapping[str, Any]) -> str:
     return f"{KILLS}\n{table(['what', 'how many'], rows)}\n`{origin['command']}`, at {origin['commit']}.\n"
 
 
-SECTIONS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {"kills": kills_section}
+SECTIONS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {
+    "kills": kills_section,
+    "fuzz": fuzz_section,
+}

@@ -18,6 +18,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from spacy_bga.errors import BGAError
+from spacy_bga.reliability.fuzz.pages import ELEMENTS
 from spacy_bga.viewer import Page, render
 from spacy_bga.viewer.pictures import HEAT_SIDE, SIDE, encode_heat
 from tests.conftest import encode_picture
@@ -262,3 +263,51 @@ class TestInjection:
         (policy,) = [a["content"] for a in Reader(html).all("meta") if a.get("http-equiv")]
         assert policy.startswith("default-src 'none'; img-src data:;")
         assert "http" not in html.replace("http-equiv", "")
+
+
+def test_a_title_that_no_file_can_hold(tmp_path: Path):
+    page = render(make_doc("kevin", []), title="half \ud83d", notices=["\udcff"])
+    page.to_disk(tmp_path / "page.html")
+    assert "half ?" in (tmp_path / "page.html").read_text(encoding="utf8")
+    page._repr_html_().encode("utf8")
+
+
+@pytest.mark.parametrize(
+    "payload", [EVIL, '"><img src=x onerror=alert(1)>', "' onfocus='alert(1)", "</title>", "&amp;"]
+)
+def test_scripts_in_every_place(tmp_path: Path, payload: str):
+    """In the text, the label, the name of an image that is there and of one that isn't, the title and the notices."""
+    name = payload.replace("/", ":")
+    (tmp_path / f"{name}.png").write_bytes(encode_picture(0))
+    text = f"x {payload} y"
+    docs = [Doc(XX.vocab, words=text.split(" ")) for _ in range(3)]
+    for doc, image in zip(docs, (f"{name}.png", f"{name}.jpg", None), strict=True):
+        doc.set_ents([Span(doc, 1, len(doc) - 1, label=payload)])
+        doc._.image = image
+    gold = Doc(XX.vocab, words=text.split(" "))
+    gold.set_ents([Span(gold, 0, 2, label=payload + "'")])
+    page = render(docs, gold=[gold] * 3, images=tmp_path, title=payload, notices=[payload])
+    page.to_disk(tmp_path / "page.html")
+    reader = Reader(page.html)
+    assert {tag for tag, _ in reader.elements} <= ELEMENTS
+    assert len(reader.all("script")) == len(reader.all("style")) == len(reader.all("title")) == 1
+    assert not [name for _, attributes in reader.elements for name in attributes if name.startswith("on")]
+    assert all(image["src"].startswith("data:image/") for image in reader.all("img", "shown"))
+    assert reader.text.count(payload) >= 3 * 3 + 2
+    assert [image["alt"] for image in reader.all("img", "shown")] == [f"Image of post 1: {name}.png"]
+
+
+def test_an_svg_is_no_image(tmp_path: Path):
+    """As a data URI it would be a document with scripts of its own."""
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(1)</script></svg>'
+    (tmp_path / "a.png").write_bytes(svg)
+    docs = [make_doc("kevin", [], "a.png"), make_doc("kevin", [])]
+    docs[1]._.image = svg
+    page = render(docs, images=tmp_path).html
+    assert "svg+xml" not in page
+    assert "alert(1)" not in page
+    assert len(Reader(page).all("div", "broken")) == 2
+
+
+def test_what_turns_the_reading_direction_is_kept_apart():
+    assert "unicode-bidi: isolate" in render(make_doc("kevin", [])).html
