@@ -25,7 +25,7 @@ from tests.commands import Checker, CommandError
 from tests.docs.conftest import ROOT
 from tests.settings import read_part, validate
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LANGUAGES = {"python", "bash", "console", "json", "ini", "text", "mermaid"}
 
 
