@@ -420,6 +420,7 @@ class Errors(metaclass=_Coded):
         "tensors. Save the pipeline again."
     )
     B725 = "The weights in {path} hold values that are no numbers, in {name}. Take an earlier save of the pipeline."
+    B726 = "The tokenizer in {folder} can't be read: {error}. Save the pipeline again."
     B727 = "The labels in {path}/cfg, {cfg}, are not those of its model, {config}. Was the folder altered?"
     B728 = (
         "{file}, downloaded for {name}, is not what the Hub says it is: its digest is {found}, expected {expected}. It "
@@ -427,7 +428,6 @@ class Errors(metaclass=_Coded):
     )
     B730 = 'The fuzz campaign needs {packages}. Install it with: pip install "spacy_bga[fuzz]"'
     B731 = "The fuzz campaign has no kind of input '{name}'. It has: {known}."
-    B726 = "The tokenizer in {folder} can't be read: {error}. Save the pipeline again."
 
 
 class Warnings(metaclass=_Coded):

@@ -386,7 +386,6 @@ class TestBombs:
 
 @pytest.mark.parametrize("values", [[3e38, -3e38, 1, 0], [np.inf, -np.inf, np.nan, 5e-324]])
 def test_floats_as_large_as_they_get(values: list[float]):
-    """Without a warning of an overflow, which the settings of these tests would make an error."""
     image = Image.fromarray(np.array([values], dtype=np.float32))
     decoded = np.asarray(decode_image(pictures.encode(image, "TIFF")))
     assert decoded[0, :2].tolist() == [[255] * 3, [0] * 3]

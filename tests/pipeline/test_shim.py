@@ -218,7 +218,7 @@ class TestDamage:
 
     @pytest.mark.parametrize("labels", [["PER"], ["LOC", "ORG"], "PER", None, [1, 2, 3], ["LOC", "PER", "ORG"]])
     def test_labels_that_are_not_the_models(self, folder: Path, labels: Any):
-        """They would be given to tags by their numbers: an IndexError at the first text, or another label."""
+        """They would be given to tags by their numbers: the last ones here, without a word."""
         cfg = srsly.read_json(folder / "bga_ner" / "cfg")
         srsly.write_json(folder / "bga_ner" / "cfg", cfg | {"labels": labels})
         with pytest.raises(BGAError, match=r"B727.*damaged"):

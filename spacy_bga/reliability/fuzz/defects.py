@@ -36,10 +36,6 @@ DEFECTS = (
         "tests/corpus/test_images.py::TestBombs::test_a_jpeg_of_many_scans_is_refused",
     ),
     (
-        "A TIFF of very large floats overflowed with a warning of NumPy.",
-        "tests/corpus/test_images.py::test_floats_as_large_as_they_get",
-    ),
-    (
         'With `visual_context = "real"`, an image that replaced another under its name was taken for the old one.',
         "tests/pipeline/test_visual_context.py::TestReal::test_a_file_may_be_another_one_the_next_time",
     ),
@@ -56,7 +52,7 @@ DEFECTS = (
         "tests/aligner/test_config.py::test_a_number_of_layers_takes_no_memory",
     ),
     (
-        "A saved configuration of impossible sizes was built before its weights were looked at.",
+        "A saved configuration with 200,000 layers took 200 seconds and 13 GB before its weights were looked at.",
         "tests/pipeline/test_shim.py::TestDamage::test_an_encoder_of_another_size_takes_no_memory",
     ),
     (
@@ -64,7 +60,7 @@ DEFECTS = (
         "tests/pipeline/test_shim.py::TestDamage::test_weights_that_are_no_numbers",
     ),
     (
-        "Labels in `cfg` that are not those of the model raised an IndexError at the first text, or gave other labels.",
+        "Labels in `cfg` in another order than the model's were given to entities, without a word.",
         "tests/pipeline/test_shim.py::TestDamage::test_labels_that_are_not_the_models",
     ),
     (

@@ -36,10 +36,8 @@ class Forbidden(BaseException):
 
 
 class Auditor:
-    """Refuses, once switched on, what is in `FORBIDDEN`, and opening files below `secret`.
-
-    secret (Optional[Path]): A folder outside of the image root that links and paths lead to.
-    """
+    """Refuses, once switched on, what is in `FORBIDDEN`, and to open a file below its `secret`: a folder outside of the
+    image root that links and paths lead to."""
 
     def __init__(self) -> None:
         self.secret: str | None = None
