@@ -429,6 +429,11 @@ class Errors(metaclass=_Coded):
     B730 = 'The fuzz campaign needs {packages}. Install it with: pip install "spacy_bga[fuzz]"'
     B731 = "The fuzz campaign has no kind of input '{name}'. It has: {known}."
 
+    # 75x: campaigns of sameness and load
+    B750 = "A pipeline and a .spacy file of texts are needed, or neither: then both are made on the spot."
+    B751 = "There is no pipeline in {path}: it holds no config.cfg."
+    B752 = 'The soak needs psutil. Install it with: pip install "spacy_bga[benchmark]"'
+
 
 class Warnings(metaclass=_Coded):
     # 2xx: the pipeline component
