@@ -432,7 +432,8 @@ class Errors(metaclass=_Coded):
     # 75x: campaigns of sameness and load
     B750 = "A pipeline and a .spacy file of texts are needed, or neither: then both are made on the spot."
     B751 = "There is no pipeline in {path}: it holds no config.cfg."
-    B752 = 'The soak needs psutil. Install it with: pip install "spacy_bga[benchmark]"'
+    B752 = 'The campaign needs psutil. Install it with: pip install "spacy_bga[benchmark]"'
+    B753 = "{function} failed in a process of its own, with exit code {code}. What it said is above."
 
 
 class Warnings(metaclass=_Coded):

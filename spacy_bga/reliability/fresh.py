@@ -1,41 +1,51 @@
-"""Functions called in fresh processes, which have inherited nothing but the environment."""
+"""Functions called in fresh processes, which inherit nothing but the environment."""
 
 from __future__ import annotations
 
-import multiprocessing
+import importlib
+import json
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from typing import Any, TypeVar
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
-Returned = TypeVar("Returned")
+from spacy_bga.errors import BGAError, Errors
 
 
-def call_fresh(
-    function: Callable[..., Returned], *arguments: Any, environment: dict[str, str] | None = None
-) -> Returned:
-    """Call a function in a process of its own, which starts from nothing.
+def call_fresh(function: Callable[..., Any], *arguments: Any, environment: Mapping[str, str] | None = None) -> Any:
+    """Call a function in a process of its own, which is no worker of `multiprocessing`: just as a user's.
 
-    function (Callable): A function of a module. *arguments (Any): What can be pickled.
-    environment (Optional[dict[str, str]]): Variables to set.
-    RETURNS (Any): What the function returned. What it raises is raised here.
+    function (Callable): A function of a module. *arguments (Any): What JSON can hold, and paths, which it gets as such.
+    environment (Optional[Mapping[str, str]]): Variables to set.
+    RETURNS (Any): What the function returned, by way of JSON.
+    RAISES (BGAError): The function failed; it has told why on the console.
     """
-    processes = multiprocessing.get_context("spawn")
-    with changed_environment(environment or {}), ProcessPoolExecutor(1, mp_context=processes) as pool:
-        return pool.submit(function, *arguments).result()
+    with tempfile.TemporaryDirectory() as folder:
+        job, answer = Path(folder) / "job.json", Path(folder) / "answer.json"
+        given = [{"path": str(value)} if isinstance(value, Path) else value for value in arguments]
+        asked = {"module": function.__module__, "function": function.__name__, "arguments": given}
+        job.write_text(json.dumps(asked), encoding="utf8")
+        command = [sys.executable, "-m", "spacy_bga.reliability.fresh", str(job), str(answer)]
+        done = subprocess.run(command, env=os.environ | dict(environment or {}), check=False)
+        if done.returncode:
+            name = f"{function.__module__}.{function.__name__}"
+            raise BGAError(Errors.B753.format(function=name, code=done.returncode))
+        return json.loads(answer.read_text(encoding="utf8"))
 
 
-@contextmanager
-def changed_environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set variables of the environment for a while."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ |= variables
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def _answer(job: Path, answer: Path) -> None:
+    """Do what `call_fresh` asks for: this is the fresh process."""
+    asked = json.loads(job.read_text(encoding="utf8"))
+    arguments = [
+        Path(value["path"]) if isinstance(value, dict) and value.keys() == {"path"} else value
+        for value in asked["arguments"]
+    ]
+    found = getattr(importlib.import_module(asked["module"]), asked["function"])(*arguments)
+    answer.write_text(json.dumps(found), encoding="utf8")
+
+
+if __name__ == "__main__":
+    _answer(Path(sys.argv[1]), Path(sys.argv[2]))

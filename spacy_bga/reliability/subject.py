@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Entity = tuple[int, int, str]
 """Its first character, the one behind its last, and its label."""
 
+Answer = list[list[Entity]]
+"""The entities of each text."""
+
 STEPS = 80
 """Updates of the tiny pipeline: it then finds entities, and is sure of few."""
 
@@ -86,6 +89,6 @@ def entities_of(doc: Doc) -> list[Entity]:
     return [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents]
 
 
-def tag(nlp: Language, texts: Iterable[str]) -> list[list[Entity]]:
-    """RETURNS (list[list[Entity]]): The entities of each text, tagged one by one."""
+def tag(nlp: Language, texts: Iterable[str]) -> Answer:
+    """RETURNS (Answer): The entities of each text, tagged one by one."""
     return [entities_of(nlp(text)) for text in texts]

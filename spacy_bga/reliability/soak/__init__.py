@@ -1,1 +1,1 @@
-"""The campaign of load: a long stream in one process, a server of several threads, and processes and threads at work."""
+"""The campaign of soaking: one process tags a stream of posts for long, and its memory is watched."""

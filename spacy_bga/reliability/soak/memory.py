@@ -29,9 +29,9 @@ def sample(nlp: Language, seconds: float, documents: int) -> list[float | None]:
     """Look at what a process holds.
 
     nlp (Language): The pipeline. seconds (float), documents (int): How far it is.
-    RETURNS (list[Optional[float]]): A row of `COLUMNS`: beside the time, the resident memory; what of `malloc` is in use
-        (glibc alone, else None); Python's blocks in use; the lexemes that the vocabulary really has, what `len` says of
-        it (spaCy's counter is not lowered when a memory zone ends), and its strings.
+    RETURNS (list[Optional[float]]): A row of `COLUMNS`: beside how far it is, the resident memory; what `malloc` has
+        given out (glibc alone, else None); Python's blocks in use; the lexemes that the vocabulary has, what `len` says
+        that it has (spaCy does not count down when a memory zone ends), and its strings.
     """
     vocab = nlp.vocab
     allocated = malloc_megabytes()

@@ -11,15 +11,35 @@ from typing import Any
 
 from spacy_bga.benchmark.memory import resident_megabytes
 from spacy_bga.benchmark.statistics import slope
+from spacy_bga.reliability.fresh import call_fresh
 from spacy_bga.reliability.soak.memory import COLUMNS, sample, trim
 from spacy_bga.reliability.soak.posts import posts
-from spacy_bga.reliability.subject import entities_of, tag, with_odd_ones
+from spacy_bga.reliability.subject import Subject, entities_of, tag, with_odd_ones
 
 PIPED, ONE_BY_ONE = 240, 16  # posts of a memory zone
 BATCH = 64
 SAMPLES = 60
 WARM_UP = 0.1  # of the time: by then everything has been used once
 PROBES = 20  # texts whose entities have to stay the same
+
+
+def run_soak(subject: Subject, *, minutes: float, share: float = 1.0, seed: int = 0) -> dict[str, Any]:
+    """Let a fresh process tag a stream.
+
+    subject (Subject): The pipeline, and the texts that posts are made of. minutes (float): How long.
+    share, seed: See `soak`.
+    RETURNS (dict[str, Any]): "figures" and "details", see `evidence.record`.
+    """
+    found = call_fresh(soak, subject.pipeline, subject.texts, 60 * minutes, share, seed)
+    return {
+        "figures": {
+            "soak_hours": round(found["seconds"] / 3600, 3),
+            "soak_documents": found["documents"],
+            "soak_changed_answers": found["changed_answers"],
+            "rss_growth_mb": found["growth"]["rss_mb"],
+        },
+        "details": {"seed": seed, "share": share, **found},
+    }
 
 
 def soak(pipeline: Path, texts: Sequence[str], seconds: float, share: float, seed: int) -> dict[str, Any]:
@@ -73,8 +93,8 @@ def summarize(rows: Sequence[Sequence[Any]], busy: float) -> dict[str, Any]:
     """Tell what grew after the warm-up.
 
     rows (Sequence[Sequence[Any]]): Samples, in the form of `COLUMNS`. busy (float): Seconds of the processor.
-    RETURNS (dict[str, Any]): "seconds", "documents", "documents_per_cpu_second", the "samples" with their "columns", and
-        from the end of the warm-up to the end, "growth" of each column, and "rss_mb_per_hour", the slope.
+    RETURNS (dict[str, Any]): "seconds", "documents", "documents_per_cpu_second"; from the end of the warm-up to the
+        end, the "growth" of each column, and "rss_mb_per_hour", the slope; the "samples" and their "columns".
     """
     seconds, documents = rows[-1][:2]
     late = [row for row in rows if row[0] >= WARM_UP * seconds]

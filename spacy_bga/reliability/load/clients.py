@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from spacy_bga.benchmark.statistics import percentile
-from spacy_bga.reliability.soak.server import MAX_BODY, PLACE, serve
+from spacy_bga.reliability.load.server import MAX_BODY, PLACE, serve
 from spacy_bga.reliability.subject import Entity
 
 TIME_OUT = 30.0  # seconds without an answer: a deadlock
@@ -63,10 +63,11 @@ def load_server(
     """Start a server, ask it, and end it.
 
     pipeline (Path): The pipeline's folder. texts (Sequence[str]): The texts to ask for, and their `expected` entities.
-    zones (bool): See `EntityServer`. requests (int): How many, of all clients together. clients (int): How many at once.
-    seed (int): Draws the requests.
-    RETURNS (dict[str, Any]): "requests", "answered", "requests_per_second", the percentiles "p50_ms", "p95_ms", "p99_ms"
-        of the answers to good requests, "wrong_answers", "bad_requests" by sort, and "faults".
+    zones (bool): See `EntityServer`. requests (int): How many, of all clients together.
+    clients (int): How many at once. seed (int): Draws the requests.
+    RETURNS (dict[str, Any]): "requests", "clients", "answered", the good requests, and "answers_per_second"; "p50_ms",
+        "p95_ms" and "p99_ms", percentiles of the time until the answer; "wrong_answers", with other entities;
+        "bad_requests" by sort, and "faults".
     """
     processes = multiprocessing.get_context("spawn")
     receiver, sender = processes.Pipe(duplex=False)

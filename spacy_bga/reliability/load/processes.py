@@ -10,15 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spacy_bga.reliability.subject import Entity, entities_of, tag
+from spacy_bga.reliability.subject import Answer, entities_of, tag
 
 if TYPE_CHECKING:
     from spacy.language import Language
 
 TIME_OUT = 300.0  # seconds: a deadlock
 THREADS = 4
-
-Answer = list[list[Entity]]
 
 
 def try_processes(pipeline: Path, texts: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -30,9 +28,10 @@ def try_processes(pipeline: Path, texts: Sequence[str]) -> dict[str, dict[str, A
     import spacy
     import torch
 
-    torch.set_num_threads(max(2, torch.get_num_threads()))  # the threads that don't survive a fork
+    torch.set_num_threads(max(2, torch.get_num_threads()))  # whose threads don't survive a fork
     nlp = spacy.load(pipeline)
     expected = tag(nlp, texts)
+    assert torch.get_num_threads() > 1, "a process that is no worker keeps its threads"
     ways: dict[str, Callable[[], Answer | None]] = {
         "a fork": lambda: _in_process("fork", nlp, texts),
         "a second fork": lambda: _in_process("fork", nlp, texts),
@@ -47,7 +46,8 @@ def try_processes(pipeline: Path, texts: Sequence[str]) -> dict[str, dict[str, A
     for name, way in ways.items():
         started = time.monotonic()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: forks of processes with threads
+            # Python 3.12 warns of forks of processes with threads
+            warnings.simplefilter("ignore", DeprecationWarning)
             answer = way()
         result = "no answer" if answer is None else "same" if answer == expected else "other entities"
         found[name] = {"result": result, "seconds": round(time.monotonic() - started, 1)}
@@ -80,8 +80,8 @@ def _in_threads(nlp: Language, texts: Sequence[str]) -> Answer:
 
 
 def _fork_beside_threads(nlp: Language, texts: Sequence[str]) -> Answer | None:
-    """RETURNS (Optional[Answer]): What a child finds that was forked while other threads were tagging; None also if these
-    find something else than it does."""
+    """RETURNS (Optional[Answer]): What a child finds that is forked while threads tag; None also if these find
+    something else."""
     with ThreadPoolExecutor(THREADS) as pool:
         beside = [pool.submit(lambda text=text: entities_of(nlp(text))) for text in texts]
         answer = _in_process("fork", nlp, texts)

@@ -1,4 +1,4 @@
-"""A small server of one shared pipeline, each request in a thread of its own, as one would put it behind an endpoint."""
+"""A small server of one shared pipeline, each connection in a thread of its own, as behind an endpoint."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ PATIENCE = 5  # seconds without a byte of a request
 
 
 class EntityServer(ThreadingHTTPServer):
-    """Answers `POST /entities` with `{"text": ...}` by `{"entities": [[start, end, label], ...]}`, on this machine alone.
+    """Answers `POST /entities` with `{"text": ...}` by `{"entities": [[start, end, label], ...]}`, for this machine.
 
-    nlp (Language): The pipeline. zones (bool): Whether each text gets a memory zone, so that the vocabulary doesn't grow.
-        A zone is the vocabulary's, not a thread's: the texts then take turns. Else they are tagged at the same time.
+    nlp (Language): The pipeline. zones (bool): Whether each text gets a memory zone, so that the vocabulary doesn't
+        grow. A zone is the vocabulary's, not a thread's: the texts then take turns. Else they are tagged at once.
     """
 
     daemon_threads = True
