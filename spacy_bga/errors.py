@@ -434,6 +434,8 @@ class Errors(metaclass=_Coded):
     B751 = "There is no pipeline in {path}: it holds no config.cfg."
     B752 = 'The campaign needs psutil. Install it with: pip install "spacy_bga[benchmark]"'
     B753 = "{function} failed in a process of its own, with exit code {code}. What it said is above."
+    B754 = "`{command}` failed with exit code {code}. The end of its log:\n{lines}"
+    B755 = 'The campaign makes a wheel with the package `build`. Install it with: pip install "spacy_bga[starter]"'
 
 
 class Warnings(metaclass=_Coded):

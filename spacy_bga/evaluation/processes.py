@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +23,19 @@ class Usage:
     cpu_s: float | None
 
 
-def run_command(command: Sequence[str], *, log: Path | None = None, threads: int | None = None) -> Usage:
+def run_command(
+    command: Sequence[str],
+    *,
+    log: Path | None = None,
+    threads: int | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Usage:
     """Run a command and wait for it.
 
     command (Sequence[str]): The program and its arguments.
     log (Path | None): A file for all its output, appended to; None: the console.
     threads (int | None): How many threads its numerics may use; None: as many as they like.
+    variables (Mapping[str, str] | None): More of its environment.
     RETURNS (Usage): Its exit code and its time.
     """
     environment = dict(os.environ)
@@ -36,6 +43,7 @@ def run_command(command: Sequence[str], *, log: Path | None = None, threads: int
     environment["PYTHONUNBUFFERED"] = "1"  # or a killed process takes the end of its log along
     if threads is not None:
         environment |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    environment |= variables or {}
     started, before = time.perf_counter(), _children_cpu()
     if log is None:
         done = subprocess.run(command, env=environment, check=False)

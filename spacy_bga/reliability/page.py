@@ -8,6 +8,9 @@ from typing import Any
 from spacy_bga.reliability.evidence import CAMPAIGNS
 from spacy_bga.reliability.fuzz.section import fuzz_section
 from spacy_bga.reliability.kills_section import kills_section
+from spacy_bga.reliability.load.section import load_section
+from spacy_bga.reliability.sameness.section import sameness_section
+from spacy_bga.reliability.soak.section import soak_section
 
 HEAD = """# Reliability
 
@@ -27,4 +30,7 @@ def reliability_page(record: Mapping[str, Any]) -> str:
 SECTIONS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {
     "kills": kills_section,
     "fuzz": fuzz_section,
+    "sameness": sameness_section,
+    "load": load_section,
+    "soak": soak_section,
 }

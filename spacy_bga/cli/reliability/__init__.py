@@ -4,6 +4,7 @@ from spacy_bga.cli.reliability._campaign import reliability_app
 from spacy_bga.cli.reliability.fuzz import fuzz_command
 from spacy_bga.cli.reliability.kills import kills_command
 from spacy_bga.cli.reliability.load import load_command
+from spacy_bga.cli.reliability.sameness import sameness_command
 from spacy_bga.cli.reliability.soak import soak_command
 
-__all__ = ["fuzz_command", "kills_command", "load_command", "reliability_app", "soak_command"]
+__all__ = ["fuzz_command", "kills_command", "load_command", "reliability_app", "sameness_command", "soak_command"]
