@@ -35,7 +35,11 @@ def load_command(
         from spacy_bga.reliability.subject import find_subject
 
         subject = find_subject(pipeline, texts, limit=limit, work=Path(folder))
-        options = {"requests": requests, "clients": clients, "seed": seed}
-        figures = record_campaign("load", output, page, lambda: run_load(subject, **options, progress=say))
+        figures = record_campaign(
+            "load",
+            output,
+            page,
+            lambda: run_load(subject, requests=requests, clients=clients, seed=seed, progress=say),
+        )
     failed = ("handed_on_failed", "served_faults", "served_wrong_answers")
     raise typer.Exit(code=int(any(figures[name] for name in failed)))

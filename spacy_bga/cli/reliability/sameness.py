@@ -40,6 +40,7 @@ def sameness_command(
         from spacy_bga.reliability.subject import find_subject
 
         subject = find_subject(pipeline, texts, limit=limit, work=Path(folder))
-        options = {"steps": steps, "quick": quick, "progress": say}
-        figures = record_campaign("sameness", output, page, lambda: run_sameness(subject, **options))
+        figures = record_campaign(
+            "sameness", output, page, lambda: run_sameness(subject, steps=steps, quick=quick, progress=say)
+        )
     raise typer.Exit(code=int(figures["matrix_mismatches"] > 0))

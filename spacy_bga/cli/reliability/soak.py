@@ -42,6 +42,7 @@ def soak_command(
         from spacy_bga.reliability.subject import find_subject
 
         subject = find_subject(pipeline, texts, limit=None, work=Path(folder))
-        options = {"minutes": minutes, "share": share, "seed": seed}
-        figures = record_campaign("soak", output, page, lambda: run_soak(subject, **options))
+        figures = record_campaign(
+            "soak", output, page, lambda: run_soak(subject, minutes=minutes, share=share, seed=seed)
+        )
     raise typer.Exit(code=int(figures["soak_changed_answers"] > 0))

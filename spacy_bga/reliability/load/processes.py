@@ -83,6 +83,6 @@ def _fork_beside_threads(nlp: Language, texts: Sequence[str]) -> Answer | None:
     """RETURNS (Optional[Answer]): What a child finds that is forked while threads tag; None also if these find
     something else."""
     with ThreadPoolExecutor(THREADS) as pool:
-        beside = [pool.submit(lambda text=text: entities_of(nlp(text))) for text in texts]
+        beside = [pool.submit(tag, nlp, [text]) for text in texts]
         answer = _in_process("fork", nlp, texts)
-        return answer if [job.result() for job in beside] == answer else None
+        return answer if [found for job in beside for found in job.result()] == answer else None

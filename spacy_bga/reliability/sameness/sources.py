@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spacy_bga.errors import BGAError, Errors
 from spacy_bga.evaluation.processes import last_lines, run_command
@@ -27,7 +27,8 @@ def has_visual_branch(nlp: Language) -> bool:
     """RETURNS (bool): Whether a pipeline has what only learning from images needs."""
     from spacy_bga.pipeline.bridge import get_shim
 
-    return any(get_shim(nlp.get_pipe(name).model).aligner.visual is not None for name in _names(nlp))
+    components: list[Any] = [nlp.get_pipe(name) for name in _names(nlp)]
+    return any(get_shim(component.model).aligner.visual is not None for component in components)
 
 
 def _load(pipeline: Path, *, save_visual_branch: bool | None = None) -> Language:
@@ -57,10 +58,8 @@ def _saved(*, visual_branch: bool) -> Source:
 
 
 def _from_bytes(pipeline: Path, work: Path) -> Language:
-    import spacy
-
     nlp = _load(pipeline)
-    return spacy.blank(nlp.lang).from_config(nlp.config).from_bytes(nlp.to_bytes())
+    return nlp.__class__.from_config(nlp.config).from_bytes(nlp.to_bytes())
 
 
 def _sent(pipeline: Path, work: Path) -> Language:
