@@ -39,6 +39,7 @@ def load_section(record: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             found["p50_ms"],
             found["p95_ms"],
             found["p99_ms"],
+            found["slowest_ms"],
         )
         for name, found in details["servers"].items()
     ]
@@ -48,7 +49,7 @@ def load_section(record: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             ABOUT.format(texts=f"{details['texts']:,}", time_out=TIME_OUT),
             table(["handed on to", "entities", "seconds"], handed),
             SERVERS.format(time_out=CLIENT_TIME_OUT),
-            table([*titles, "p50, ms", "p95, ms", "p99, ms"], served),
+            table([*titles, "p50, ms", "p95, ms", "p99, ms", "slowest, ms"], served),
             f"`{origin['command']}`, at {origin['commit']}.\n",
         ]
     )
