@@ -46,7 +46,7 @@ def test_a_stream_in_memory_zones_leaves_no_words(pipeline: Path):
     assert found["entities"] > found["documents"]
     assert found["changed_answers"] == 0
     assert found["columns"] == list(COLUMNS)
-    assert len(found["samples"]) > 2
+    assert len(found["samples"]) >= 2
     assert found["growth"]["lexemes"] == found["growth"]["strings"] == 0
     json.dumps(found)
 
@@ -100,6 +100,21 @@ def test_memory_that_is_held_is_seen(pipeline: Path):
     row = dict(zip(COLUMNS, sample(nlp, 1.0, 2), strict=True))
     assert row["lexemes"] == sum(1 for _ in nlp.vocab)
     assert row["rss_mb"] > len(held) / 1_000_000
+
+
+def test_what_spacy_keeps_of_words_that_are_gone():
+    """What the page says of spaCy's hash tables; where this fails, they may have been mended."""
+    nlp = spacy.blank("en")
+    before, lexemes, counted = malloc_megabytes(), sum(1 for _ in nlp.vocab), len(nlp.vocab)
+    words = 100_000
+    for start in range(1, words, 1000):
+        with nlp.memory_zone():
+            for number in range(start, start + 1000):
+                nlp.vocab[new_word(number)]
+    assert sum(1 for _ in nlp.vocab) == lexemes
+    assert len(nlp.vocab) == counted + words
+    if before is not None:
+        assert 10 < (malloc_megabytes() - before) * 1_000_000 / words < 100
 
 
 def test_the_campaign(tmp_path: Path, pipeline: Path, texts_file: Path):

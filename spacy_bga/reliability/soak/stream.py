@@ -14,7 +14,7 @@ from spacy_bga.benchmark.statistics import slope
 from spacy_bga.reliability.fresh import call_fresh
 from spacy_bga.reliability.soak.memory import COLUMNS, sample, trim
 from spacy_bga.reliability.soak.posts import posts
-from spacy_bga.reliability.subject import Subject, entities_of, tag, with_odd_ones
+from spacy_bga.reliability.subject import Answer, Subject, entities_of, tag, with_odd_ones
 
 PIPED, ONE_BY_ONE = 240, 16  # posts of a memory zone
 BATCH = 64
@@ -71,11 +71,11 @@ def soak(pipeline: Path, texts: Sequence[str], seconds: float, share: float, see
         spent = time.process_time() - before
         zones, busy = zones + 1, busy + spent
         if passed >= len(rows) * seconds / SAMPLES:
-            with nlp.memory_zone():
-                changed += sum(found != answer for found, answer in zip(tag(nlp, probes), expected, strict=True))
+            changed += _count_changed(nlp, probes, expected)
             rows.append(sample(nlp, passed, zones * (PIPED + ONE_BY_ONE)))
             print(", ".join(f"{name} {value}" for name, value in zip(COLUMNS, rows[-1], strict=True)), file=sys.stderr)
         time.sleep(spent * (1 / share - 1))
+    changed += _count_changed(nlp, probes, expected)
     rows.append(sample(nlp, time.monotonic() - started, zones * (PIPED + ONE_BY_ONE)))
     told = summarize(rows, busy)
     if trim():
@@ -87,6 +87,12 @@ def _tag_zone(nlp: Any, stream: Iterator[str]) -> int:
     """RETURNS (int): How many entities were found in the next posts."""
     found = sum(len(entities_of(doc)) for doc in nlp.pipe(islice(stream, PIPED), batch_size=BATCH))
     return found + sum(len(entities_of(nlp(text))) for text in islice(stream, ONE_BY_ONE))
+
+
+def _count_changed(nlp: Any, texts: Sequence[str], expected: Answer) -> int:
+    """RETURNS (int): How many texts have other entities than expected."""
+    with nlp.memory_zone():
+        return sum(found != answer for found, answer in zip(tag(nlp, texts), expected, strict=True))
 
 
 def summarize(rows: Sequence[Sequence[Any]], busy: float) -> dict[str, Any]:
