@@ -83,3 +83,8 @@ def test_the_committed_page_is_made_from_the_committed_figures():
     assert (docs / "reliability.md").read_text(encoding="utf8") == reliability_page(figures)
     assert figures["kills"] >= 50
     assert figures["kills_without_loadable_state"] == 0
+    assert figures["matrix_cells"] >= 80
+    assert figures["matrix_mismatches"] == 0
+    assert figures["soak_hours"] >= 1
+    assert figures["soak_changed_answers"] == 0
+    assert figures["handed_on_failed"] == figures["served_faults"] == figures["served_wrong_answers"] == 0

@@ -11,9 +11,9 @@ from spacy_bga.reliability.soak.stream import ONE_BY_ONE, PIPED, WARM_UP
 ABOUT = """## A long stream in one process
 
 One process tags posts by `nlp.pipe` and `nlp`, {zone} to a `nlp.memory_zone()`. Each post has a word that was never
-there before; now and then one is empty, white space or emoji, or as long as forty. It takes {share:.0%} of a
-processor's time and sleeps the rest. Growth is told from the end of the first {warm_up:.0%} of the time, when most has
-been used once, to the end of the soak. At each sample, the same few texts are tagged again.
+there before; now and then one is empty, white space or emoji, or as long as forty. It sleeps between, to take no more
+than {share:.0%} of a processor's time. Growth is told from the end of the first {warm_up:.0%} of the time to the end of
+the soak. At each sample, the same few texts are tagged again.
 """
 
 GROWTH = """No text, tensor or word stays. What grows is two things of others. PyTorch's oneDNN keeps up to 1,024
