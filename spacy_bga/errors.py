@@ -142,10 +142,6 @@ class Errors(metaclass=_Coded):
         '"int8" needs "onnx", "bf16" needs "torch".'
     )
     B214 = '`backend = "{backend}"` needs the package {package}. Install it with: pip install "spacy_bga[{backend}]"'
-    B215 = (
-        '`visual_context = "real"` needs `backend = "torch"`: the graph that \'{backend}\' runs reads no images. Set '
-        "one of them to its default."
-    )
     B216 = "There is no `bga_ner` in this pipeline ({pipes}), so there is nothing to export."
     B217 = (
         'The graph saved with the component can\'t be run with `backend = "{backend}"`: {error}. Load the pipeline '
