@@ -425,6 +425,12 @@ class Errors(metaclass=_Coded):
     B730 = 'The fuzz campaign needs {packages}. Install it with: pip install "spacy_bga[fuzz]"'
     B731 = "The fuzz campaign has no kind of input '{name}'. It has: {known}."
 
+    # 77x: images while tagging
+    B770 = (
+        "The run {run} of {path} is scored with real images, but its image root `test_images` is no folder: {folder}. "
+        "Set it, or take `real` out of the run's `contexts`."
+    )
+
 
 class Warnings(metaclass=_Coded):
     # 2xx: the pipeline component
@@ -486,3 +492,6 @@ class Warnings(metaclass=_Coded):
         "Can't keep visual features in {folder}: {reason}. From here on they are kept in memory, and the next training "
         "computes them again. Make room, or name another folder by `feature_cache`."
     )
+
+    # 77x: images while tagging
+    W770 = "No image was looked at: there is no `bga_ner` with a visual branch among the components ({pipes})."
