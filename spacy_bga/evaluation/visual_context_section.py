@@ -15,7 +15,7 @@ NOTE = (
     "or the {images:,} of {texts:,} texts that have an image attend to its real features. Means over seeds ± standard "
     "deviation.\n"
 )
-DIFFERENCES = "Differences in F1, in points, and their intervals are as above.\n"
+DIFFERENCES = "Differences are in F1, in points, over the seeds that both have.\n"
 
 
 def visual_context_section(records: Sequence[Record]) -> list[str]:
