@@ -142,10 +142,6 @@ class Errors(metaclass=_Coded):
         '"int8" needs "onnx", "bf16" needs "torch".'
     )
     B214 = '`backend = "{backend}"` needs the package {package}. Install it with: pip install "spacy_bga[{backend}]"'
-    B215 = (
-        '`visual_context = "real"` needs `backend = "torch"`: the graph that \'{backend}\' runs reads no images. Set '
-        "one of them to its default."
-    )
     B216 = "There is no `bga_ner` in this pipeline ({pipes}), so there is nothing to export."
     B217 = (
         'The graph saved with the component can\'t be run with `backend = "{backend}"`: {error}. Load the pipeline '
@@ -436,6 +432,11 @@ class Errors(metaclass=_Coded):
     B753 = "{function} failed in a process of its own, with exit code {code}. What it said is above."
     B754 = "`{command}` failed with exit code {code}. The end of its log:\n{lines}"
     B755 = 'The campaign makes a wheel with the package `build`. Install it with: pip install "spacy_bga[starter]"'
+    # 77x: images while tagging
+    B770 = (
+        "The run {run} of {path} is scored with real images, but its image root `test_images` is no folder: {folder}. "
+        "Set it, or take `real` out of the run's `contexts`."
+    )
 
 
 class Warnings(metaclass=_Coded):
@@ -498,3 +499,6 @@ class Warnings(metaclass=_Coded):
         "Can't keep visual features in {folder}: {reason}. From here on they are kept in memory, and the next training "
         "computes them again. Make room, or name another folder by `feature_cache`."
     )
+
+    # 77x: images while tagging
+    W770 = "No image was looked at: there is no `bga_ner` with a visual branch among the components ({pipes})."

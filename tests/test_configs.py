@@ -106,7 +106,7 @@ def test_paper_cfg_takes_object_crops(corpus, text_encoder_folder, clip_folder):
     (image,) = example.reference._.image
     for images, n_pictures in (([image], 1), ([image] * 3, 3), ([image] * 9, 4)):
         example.reference._.image = images
-        batch = ner._image_features().collate([images], [0])
+        batch = ner.images.features().collate([images], [0])
         assert batch.pixels.shape == (n_pictures, 3, 32, 32)
         losses = ner.update([example], sgd=False)
         assert losses["bga_ner_recon"] > 0

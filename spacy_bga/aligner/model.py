@@ -201,14 +201,14 @@ class BGAModel(nn.Module):
         chunks (Iterable[TextBatch]): At least one; together they hold every window, each names all documents.
         images (Iterable[Optional[VisualBatch]]): Those of each chunk, to attend to their real features.
         encode (Optional[Callable]): What to run in place of the text branch, such as its exported graph: from ids
-            (W, n) and mask (W, n) to features (W, n, d). It knows no images.
+            (W, n) and mask (W, n) to features (W, n, d). It knows no images: chunks with one do without it.
         RETURNS (Tensor): (tokens, L).
         """
         device = self.head.weight.device
         moved = zip_longest((chunk.to(device) for chunk in chunks), (i and i.to(device) for i in images))
 
         def features(text: TextBatch, images: VisualBatch | None) -> Tensor:
-            if encode is not None and len(text.ids):  # not every engine knows an empty batch
+            if encode is not None and images is None and len(text.ids):  # not every engine knows an empty batch
                 return encode(text.ids, text.mask).to(device)
             return self.encode(text, images=images, real=True).hidden
 

@@ -15,6 +15,12 @@ def evaluate_command(
     model: Annotated[str, typer.Argument(help="The folder or the package of any pipeline that sets `doc.ents`.")],
     corpus: Annotated[Path, typer.Argument(help="Texts with entities: a .spacy file, a folder of them, or JSONL.")],
     images: Annotated[Path | None, typer.Option(help="The image root: only images that are there count.")] = None,
+    visual_context: Annotated[
+        str | None,
+        typer.Option(
+            help="What a bga_ner attends to: generated, real (see --images) or auto. By default as it is set."
+        ),
+    ] = None,
     compare: Annotated[str | None, typer.Option(help="Another pipeline, to compare with on the same texts.")] = None,
     train: Annotated[
         Path | None, typer.Option(help="What was trained on, to tell entities that were seen there from others.")
@@ -30,7 +36,7 @@ def evaluate_command(
 
     All scores are counted as `spacy evaluate` counts, and have bootstrap intervals. Also: what is confused with what;
     whether a `bga_ner` is as often right as it says; and with --compare, whether another pipeline is better or worse by
-    more than chance.
+    more than chance. To score a pipeline that kept its visual branch with the images, --visual-context real.
 
     Example: python -m spacy_bga evaluate training/bga/model-best corpus/test.spacy --train corpus/train.spacy
     --images photos --compare training/text_only/model-best --output scores.json --page scores.md
@@ -45,7 +51,16 @@ def evaluate_command(
     if gpu_id >= 0:
         setup_gpu(gpu_id)
     with exit_on_error():
-        record = evaluate(model, corpus, images=images, compare=compare, train=train, resamples=resamples, seed=seed)
+        record = evaluate(
+            model,
+            corpus,
+            images=images,
+            visual_context=visual_context,  # type: ignore[arg-type]  # which it checks
+            compare=compare,
+            train=train,
+            resamples=resamples,
+            seed=seed,
+        )
     written = scorecard_page(record)
     typer.echo(written)
     if output is not None:

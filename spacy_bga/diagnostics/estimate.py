@@ -20,6 +20,7 @@ from thinc.api import Config
 from spacy_bga.corpus.images import get_images
 from spacy_bga.diagnostics.component import bga_component
 from spacy_bga.diagnostics.report import Finding, Section
+from spacy_bga.pipeline.bga_ner import BGANer
 
 # Enough for a few batches of any config; of them, so many are measured, or as many as fit into the time.
 SAMPLE = 256
@@ -152,12 +153,12 @@ def _encode_images(nlp: Language, name: str | None, examples: list[Example]) -> 
     """RETURNS (tuple[list[Example], float | None]): The examples whose images are encoded now, all if none need that,
     and how many images a second that was, of a frozen vision encoder."""
     component: Any = None if name is None else nlp.get_pipe(name)
-    if not hasattr(component, "_image_features") or not any(component._images(example) for example in examples):
+    if not isinstance(component, BGANer) or not any(component.images.of(example) for example in examples):
         return examples, None
-    features = component._image_features()
+    features = component.images.features()
     if features is None or features.branch.config.train_vision:
         return examples, None
-    images = [component._images(example) for example in examples]
+    images = [component.images.of(example) for example in examples]
     features.prepare(images[:IMAGES])  # a warm-up; to initialize has encoded them
     done, encoded, started = IMAGES, 0, time.perf_counter()
     while done < len(images) and (encoded == 0 or time.perf_counter() - started < SECONDS / 2):

@@ -47,6 +47,27 @@ def find_differences(records: Iterable[Record]) -> dict[str, Difference]:
     return found
 
 
+def with_image(record: Record) -> Record:
+    """RETURNS (dict): A record, as if its scores with real images were its scores."""
+    return record | record["contexts"]["real"]
+
+
+def image_differences(records: Iterable[Record]) -> list[Difference]:
+    """Compare runs that look at images with themselves without, and with those that they say they compare to.
+
+    records (Iterable[dict]): The records of the plan.
+    RETURNS (list[Difference]): Of each run that was scored with real images.
+    """
+    groups = by_run(records)
+    found = []
+    for name, group in groups.items():
+        seeing = [with_image(record) for record in group if "real" in (record.get("contexts") or {})]
+        for other in dict.fromkeys((name, group[0].get("compare_to", name))):
+            if pairs := pair_up(seeing, groups.get(other, [])):
+                found.append(_compare(name, other, pairs))
+    return found
+
+
 def pair_up(ours: Iterable[Record], theirs: Iterable[Record]) -> list[Pair]:
     """RETURNS (list[tuple[dict, dict]]): The records of both with the same seed and scored on the same test file."""
     others = {record["seed"]: record for record in theirs}

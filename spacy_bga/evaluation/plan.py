@@ -11,14 +11,14 @@ from typing import Any
 from spacy_bga.errors import BGAError, Errors
 
 PLAN_KEYS = frozenset(
-    {"name", "test", "variables", "overrides", "runs", "evidence"}
+    {"name", "test", "test_images", "variables", "overrides", "runs", "evidence"}
     | {"alignment", "alignment_images", "alignment_labelled"}
 )
 RUN_KEYS = frozenset(
     {"name", "config", "seeds", "overrides", "contexts", "starts_from", "test", "measure_alignment"}
     | {"compare_to", "about", "labelled", "curve"}
 )
-CONTEXTS = ("zero", "swapped")
+CONTEXTS = ("zero", "swapped", "real")
 GAINS = ("f1_gain_all", "f1_gain_300", "f1_gain_all_shuffled", "f1_gain_300_shuffled")
 EVIDENCE = ("t2i", "i2t", "explained_beyond_mean", *GAINS)
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -46,8 +46,10 @@ class Run:
     name (str): Its name in the plan. seed (int): The seed of all that is random. position (int): Its place in the plan.
     config (Path): The training config.
     overrides (Mapping[str, Any]): Settings of the config to replace, by their dotted name.
-    contexts (tuple[str, ...]): What else to show the tagger, instead of the generated features: "zero", "swapped".
-    test (Path | None): The test set; None if the run has no entities to find.
+    contexts (tuple[str, ...]): What else to show the tagger, instead of the generated features: "zero", "swapped", or
+        those of the "real" images.
+    test (Path | None): The test set; None if the run has no entities to find. test_images (Path | None): Its image
+        root, if real images are shown.
     base (Run | None): The run whose model it begins with. pairs (Pairs | None): What its alignment is measured on.
     facts (Mapping[str, Any]): What tables and figures need to know of it, and its numbers don't depend on.
     """
@@ -59,6 +61,7 @@ class Run:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     contexts: tuple[str, ...] = ()
     test: Path | None = None
+    test_images: Path | None = None
     base: Run | None = None
     pairs: Pairs | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -181,6 +184,7 @@ def _read_run(entry: Any, position: int, shared: _Shared, earlier: Mapping[str, 
         )
     own = None if isinstance(tested, bool) else tested
     test = _file(_fill(own or shared.data.get("test"), values, path), "test", path) if tested else None
+    test_images = _test_images(name, shared) if "real" in contexts else None
     pairs = _pairs(shared) if entry.get("measure_alignment") else None
     overrides = {**shared.overrides, **_fill(entry.get("overrides") or {}, values, path)}
     seeds = _list(entry.get("seeds", [0]), f"seeds of the run {name}", path)
@@ -190,7 +194,7 @@ def _read_run(entry: Any, position: int, shared: _Shared, earlier: Mapping[str, 
     runs = []
     for seed in seeds:
         base = _base(entry["starts_from"], name, seed, earlier, path) if "starts_from" in entry else None
-        runs.append(Run(name, seed, position, config, overrides, contexts, test, base, pairs, facts))
+        runs.append(Run(name, seed, position, config, overrides, contexts, test, test_images, base, pairs, facts))
     return runs
 
 
@@ -202,6 +206,13 @@ def _base(wanted: Any, name: str, seed: int, earlier: Mapping[str, Sequence[Run]
     runs = earlier[wanted]
     same = [run for run in runs if run.seed == seed]
     return same[0] if same else runs[seed % len(runs)]
+
+
+def _test_images(run: str, shared: _Shared) -> Path:
+    folder = _fill(shared.data.get("test_images"), shared.values, shared.path)
+    if not folder or not Path(folder).is_dir():
+        raise BGAError(Errors.B770.format(run=run, folder=folder, path=shared.path))
+    return Path(folder)
 
 
 def _pairs(shared: _Shared) -> Pairs:

@@ -50,6 +50,8 @@ def read_inputs(run: Run) -> Inputs:
         if isinstance(value, str) and (digest := _hash(Path(value))):
             files[f"paths.{key}"] = digest
     everything = {"config": portable(config), "seed": run.seed, "contexts": run.contexts, "files": files}
+    if run.test_images:
+        everything["test_images"] = portable(run.test_images)
     if run.pairs:
         files |= {f"alignment.{name}": _hash(file) for name, file in run.pairs.files.items()}
         files |= {"alignment_labelled": _hash(run.pairs.labelled)} if run.pairs.labelled else {}

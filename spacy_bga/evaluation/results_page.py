@@ -14,17 +14,18 @@ from spacy_bga.evaluation.plots import Figures
 from spacy_bga.evaluation.published import TWITTER2017
 from spacy_bga.evaluation.records import Record
 from spacy_bga.evaluation.results import MAIN_PLAN, Results
+from spacy_bga.evaluation.visual_context_section import visual_context_section
 
 EFFORTS = ("Wall s", "CPU s", "Threads", "Commit")
 HEADER = """# Results
 
 <!-- Made by `python -m spacy_bga results` from the files of the runs. Don't edit: run it again. -->
 
-Scores are entity-level precision, recall and F1 on the test set, in percent, of texts without any image. The test set
-is scored once a run, with the weights that were best on dev. An epoch is a pass over the labelled texts, counted up to
-those weights. Of several seeds: the mean ± the standard deviation. Times are of training, evaluations on dev and the
-extraction of visual features included; a run whose features an earlier one left in the cache is spared their
-extraction.
+Scores are entity-level precision, recall and F1 on the test set, in percent, of texts without any image where
+nothing else is said. The test set is scored once a run, with the weights that were best on dev. An epoch is a pass over
+the labelled texts, counted up to those weights. Of several seeds: the mean ± the standard deviation. Times are of
+training, evaluations on dev and the extraction of visual features included; a run whose features an earlier one left in
+the cache is spared their extraction.
 """
 
 
@@ -50,7 +51,7 @@ def _plan(name: str, records: list[Record], differences: Mapping[str, Difference
     parts = [f"## {name}\n", *_scores(tested)]
     parts += comparison_sections(name, records, differences, figures)
     parts += _untested(groups.keys() - tested.keys(), groups) + alignment_sections(groups)
-    parts += _contexts(tested) + _terms(groups) + _types(tested)
+    parts += visual_context_section(records) + _contexts(tested) + _terms(groups) + _types(tested)
     parts += _curve("F1 on dev while training", "dev_f1", "f1", tested)
     parts += _curve("R@10 on dev while learning to align", "dev_r10", "r10", groups)
     if name == MAIN_PLAN:
@@ -135,7 +136,7 @@ def _pairwise(means: dict[str, float | None]) -> list[str]:
 def _contexts(groups: dict[str, list[Record]]) -> list[str]:
     rows = []
     for name, records in groups.items():
-        contexts = dict.fromkeys(key for record in records for key in record.get("contexts") or {})
+        contexts = dict.fromkeys(key for record in records for key in record.get("contexts") or {} if key != "real")
         own = mean(records, "f1")
         for context in contexts:
             scores = [mean(records, "contexts", context, key) for key in ("p", "r", "f1")]

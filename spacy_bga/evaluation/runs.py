@@ -249,7 +249,8 @@ def _train_and_score(run: Run, inputs: Inputs, folder: Path, job: Job) -> dict[s
 
 
 def _scores(run: Run, folder: Path, job: Job) -> dict[str, Any]:
-    arguments = [folder / "model-best", run.test, folder / "scores.json", *run.contexts]
+    images = ["--images", run.test_images] if run.test_images else []
+    arguments = [folder / "model-best", run.test, folder / "scores.json", *run.contexts, *images]
     return _measure("scores", arguments, folder / "scores.json", Errors.B515, run, job)
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from spacy.language import Language
 
+from spacy_bga.errors import Warnings
 from spacy_bga.evaluation.bootstrap import middle_95, precision_recall_f1, resample_totals
 from spacy_bga.evaluation.calibration import calibrate
 from spacy_bga.evaluation.comparison import Verdict
@@ -16,7 +18,8 @@ from spacy_bga.evaluation.judged import JudgedCorpus, judge_corpus
 from spacy_bga.evaluation.provenance import portable, versions
 from spacy_bga.evaluation.randomisation import randomisation_test
 from spacy_bga.evaluation.slices import Slice, known_entities, make_slices
-from spacy_bga.evaluation.tagging import load_pipeline, read_gold
+from spacy_bga.evaluation.tagging import choose_visual_context, load_pipeline, read_gold
+from spacy_bga.pipeline.component_images import VisualContext
 
 MEASURES = ("p", "r", "f1")
 
@@ -26,6 +29,7 @@ def evaluate(
     corpus: Path,
     *,
     images: Path | None = None,
+    visual_context: VisualContext | None = None,
     compare: str | Path | None = None,
     train: Path | None = None,
     resamples: int = 10_000,
@@ -35,20 +39,32 @@ def evaluate(
 
     model (Union[str, Path]): The pipeline's folder, or its package's name. corpus (Path): What to score it on.
     images (Optional[Path]): The image root of the corpus.
+    visual_context (Optional[str]): What a `bga_ner` attends to: "generated" visual features, the "real" ones of the
+        text's image, or "auto"; None: what its config says.
     compare (Optional[Union[str, Path]]): Another pipeline. train (Optional[Path]): What both were trained on, to tell
         entities that were seen there from others.
     resamples (int): How often to resample documents. seed (int): Of the resampling.
     RETURNS (dict[str, Any]): What `score_corpora` returns, and where it comes from.
-    RAISES (BGAError): There is no such pipeline or corpus, or nobody has annotated the corpus.
+    RAISES (BGAError): There is no such pipeline or corpus, nobody has annotated the corpus, or a pipeline lacks the
+        visual branch that "real" needs.
     """
     nlp = load_pipeline(model)
     known = None if train is None else known_entities(read_gold(nlp, train)[0])
-    corpora = {_name(model): judge_corpus(nlp, corpus, images=images)}
+    corpora = {_name(model): _judge(nlp, corpus, images, visual_context)}
     if compare is not None:
         name = f"{_name(compare)} (2)" if _name(compare) in corpora else _name(compare)
-        corpora[name] = judge_corpus(load_pipeline(compare), corpus, images=images)
+        corpora[name] = _judge(load_pipeline(compare), corpus, images, visual_context)
     origin = {"corpus": portable(corpus), "train": None if train is None else portable(train)}
+    origin["visual_context"] = visual_context
     return {**origin, **score_corpora(corpora, known=known, resamples=resamples, seed=seed), "versions": versions()}
+
+
+def _judge(nlp: Language, corpus: Path, images: Path | None, visual_context: VisualContext | None) -> JudgedCorpus:
+    looks = visual_context is None or choose_visual_context(nlp, visual_context)
+    judged = judge_corpus(nlp, corpus, images=images)
+    if not looks and visual_context != "generated":
+        judged.notices.append(Warnings.W770.format(pipes=", ".join(nlp.pipe_names) or "none"))
+    return judged
 
 
 def score_corpora(

@@ -13,6 +13,11 @@ GROUPS = {
     "seen": "In training",
     "image": "Image of the text",
 }
+CONTEXTS = {
+    "generated": "No image was looked at: texts attend to the visual features that they generate.",
+    "real": "A text with a readable image attends to its real visual features, the others to generated ones.",
+    "auto": "A text with a readable image attends to its real visual features, if the pipeline can see.",
+}
 LEVEL = 0.05
 INTERVALS = (
     "Brackets: the middle 95 % of {resamples:,} times that texts are drawn with replacement (percentile bootstrap). "
@@ -46,6 +51,7 @@ def scorecard_page(record: Mapping[str, Any]) -> str:
         f"# Entities in {text(record['corpus'])}\n",
         f"{record['documents']:,} texts, {record['annotated']:,} annotated, {record['images']:,} with an image.\n",
         *([told] if record["train"] else []),
+        *([CONTEXTS[record["visual_context"]] + "\n"] if record.get("visual_context") else []),
     ]
     if record["difference"] is not None:
         parts += _difference(record)

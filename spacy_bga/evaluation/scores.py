@@ -1,12 +1,14 @@
 """Score a trained pipeline on a test set, also with other visual features than those it generates.
 
-`python -m spacy_bga.evaluation.scores MODEL TEST OUTPUT [CONTEXT ...]` does it in a process of its own.
+`python -m spacy_bga.evaluation.scores MODEL TEST OUTPUT [CONTEXT ...] [--images ROOT]` does it in a process of its own.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,41 +18,60 @@ if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.training import Example
 
-    from spacy_bga.aligner.model import BGAModel
+    from spacy_bga.pipeline.bga_ner import BGANer
 
 
-def score_pipeline(model: Path, test: Path, *, contexts: Sequence[str] = ()) -> dict[str, Any]:
+def score_pipeline(
+    model: Path, test: Path, *, contexts: Sequence[str] = (), images: Path | None = None
+) -> dict[str, Any]:
     """Score a pipeline's entities once, and once more for each of the contexts.
 
     model (Path): The pipeline's folder. test (Path): The test set.
     contexts (Sequence[str]): "zero": the text attends to zeros in place of generated features; "swapped": to those of
-        another text of the same batch.
-    RETURNS (dict[str, Any]): "p", "r", "f1" in percent, "per_type" and "contexts" with the same for each; and "counts",
-        the `entity_counts` of each document.
+        another text of the same batch; "real": to those of its own image.
+    images (Optional[Path]): The image root of the test set, for "real".
+    RETURNS (dict[str, Any]): "p", "r", "f1" in percent, "per_type", and "counts", the `entity_counts` of each document;
+        and "contexts" with "p", "r", "f1" for each, for "real" also "counts", and "images", how many texts have one.
+    RAISES (BGAError): The pipeline generates no features, or lacks the visual branch that "real" needs.
     """
     import spacy
 
     nlp = spacy.load(model)
     scores: dict[str, Any] = {**_evaluate(nlp, test), "contexts": {}}
     for context in contexts:
-        aligner = find_aligner(nlp)
-        aligner.context = context  # type: ignore[assignment]
-        other = _evaluate(nlp, test)
-        aligner.context = "generated"
+        with _attending_to(context, find_component(nlp), images):
+            other = _evaluate(nlp, test)
         scores["contexts"][context] = {key: other[key] for key in ("p", "r", "f1")}
+        if context == "real":
+            scores["contexts"][context] |= {"counts": other["counts"], "images": _count_images(nlp, test, images)}
     return scores
 
 
-def find_aligner(nlp: Language) -> BGAModel:
-    """RETURNS (BGAModel): The aligner of the pipeline, if it generates features. Raises a BGAError if not."""
+@contextmanager
+def _attending_to(context: str, component: BGANer, images: Path | None) -> Iterator[None]:
+    from spacy_bga.pipeline.bridge import get_shim
+
+    aligner = get_shim(component.model).aligner
+    before = component.visual_context, component.image_root
+    if context == "real":
+        component.visual_context, component.image_root = "real", images
+    else:
+        aligner.context = context  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        aligner.context = "generated"
+        component.visual_context, component.image_root = before
+
+
+def find_component(nlp: Language) -> BGANer:
+    """RETURNS (BGANer): The component of the pipeline that generates features. Raises a BGAError if there is none."""
     from spacy_bga.pipeline.bga_ner import BGANer
     from spacy_bga.pipeline.bridge import get_shim
 
     for _, component in nlp.pipeline:
-        if isinstance(component, BGANer):
-            aligner = get_shim(component.model).aligner
-            if aligner.config.n_bga_layers:
-                return aligner
+        if isinstance(component, BGANer) and get_shim(component.model).aligner.config.n_bga_layers:
+            return component
     raise BGAError(Errors.B513)
 
 
@@ -71,8 +92,14 @@ def _evaluate(nlp: Language, test: Path) -> dict[str, Any]:
     from spacy.scorer import Scorer
     from spacy.training import Corpus
 
-    # As `nlp.evaluate` does it, which doesn't give the documents away.
+    from spacy_bga.corpus.images import get_images
+    from spacy_bga.evaluation.tagging import image_attr
+
+    # As `nlp.evaluate` does it, which gives neither images to the documents nor the documents away.
     examples = list(Corpus(test)(nlp))
+    attr = image_attr(nlp)
+    for example in examples:
+        example.predicted._.set(attr, get_images(example.reference, attr=attr) or None)
     for example, doc in zip(examples, nlp.pipe(example.predicted for example in examples), strict=True):
         example.predicted = doc
     found = Scorer(nlp=nlp).score(examples)
@@ -84,6 +111,13 @@ def _evaluate(nlp: Language, test: Path) -> dict[str, Any]:
     return {**whole, "per_type": per_type, "counts": [entity_counts(example) for example in examples]}
 
 
+def _count_images(nlp: Language, test: Path, images: Path | None) -> int:
+    from spacy_bga.evaluation.judged import has_image
+    from spacy_bga.evaluation.tagging import image_attr, read_gold
+
+    return sum(has_image(doc, images, attr=image_attr(nlp)) for doc in read_gold(nlp, test)[0])
+
+
 def percent(score: float | None) -> float | None:
     """RETURNS (float | None): A score from 0 to 1 in percent, with two decimals."""
     return None if score is None else round(100 * score, 2)
@@ -92,8 +126,13 @@ def percent(score: float | None) -> float | None:
 def main(arguments: Sequence[str]) -> None:
     from spacy_bga.evaluation.records import write_json
 
-    model, test, output, *contexts = arguments
-    write_json(Path(output), score_pipeline(Path(model), Path(test), contexts=contexts))
+    parser = argparse.ArgumentParser()
+    for name in ("model", "test", "output"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("contexts", nargs="*", metavar="CONTEXT")
+    parser.add_argument("--images", type=Path)
+    given = parser.parse_args(arguments)
+    write_json(given.output, score_pipeline(given.model, given.test, contexts=given.contexts, images=given.images))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import get_args
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -18,6 +19,7 @@ from spacy_bga.corpus.images import get_images, register_image_extension
 from spacy_bga.corpus.jsonl import read_jsonl, record_to_doc
 from spacy_bga.corpus.texts import make_doc
 from spacy_bga.errors import BGAError, Errors, reason
+from spacy_bga.pipeline.component_images import VisualContext
 
 
 @dataclass
@@ -64,6 +66,26 @@ def image_attr(nlp: Language) -> str:
     from spacy_bga.pipeline.bga_ner import BGANer
 
     return next((pipe.image_attr for _, pipe in nlp.pipeline if isinstance(pipe, BGANer)), "image")
+
+
+def choose_visual_context(nlp: Language, choice: VisualContext) -> bool:
+    """Let every `bga_ner` attend to generated visual features or to those of real images, whatever its config says.
+
+    nlp (Language): The pipeline. choice (str): "generated", "real" or "auto"; see `BGANer`.
+    RETURNS (bool): Whether any component looks at images now.
+    RAISES (BGAError): There is no such choice, or it is "real" and a component was saved without its visual branch.
+    """
+    from spacy_bga.pipeline.bga_ner import BGANer
+
+    if choice not in get_args(VisualContext):
+        raise BGAError(
+            Errors.B212.format(name="visual_context", value=choice, known=", ".join(get_args(VisualContext)))
+        )
+    components = [pipe for _, pipe in nlp.pipeline if isinstance(pipe, BGANer)]
+    for component in components:
+        component.visual_context = choice
+        component.images.to_tag([])  # tells once what it would of every text
+    return any(component.images.are_looked_at for component in components)
 
 
 def tag_corpus(nlp: Language, corpus: Path, images: Path | None, *, limit: int | None = None) -> Tagged:

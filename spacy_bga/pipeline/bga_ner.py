@@ -16,6 +16,7 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
 
 from spacy_bga.errors import BGAError, Errors
+from spacy_bga.pipeline.component_images import ComponentImages, VisualContext
 from spacy_bga.pipeline.confidence import register_confidence_extension, set_confidences
 from spacy_bga.pipeline.tags import Tagging, blocked_spans, merge_entities, to_spans
 
@@ -38,12 +39,13 @@ feature_cache = null
 # An image that can't be decoded: "warn", "error" or "ignore".
 on_missing = "warn"
 # What the text attends to while tagging: the visual features that it generates ("generated"), or the real ones of those
-# documents that have an image ("real"). The latter needs a saved visual branch, and training with `real_context`.
+# documents that have a readable image ("real"), which needs a saved visual branch, and training with `real_context`; or
+# "auto": as "real" if there is a visual branch, else as "generated".
 visual_context = "generated"
-# The image root to which the paths of documents to tag are relative, for "real"; encoded images need none.
+# The image root to which the paths of documents to tag are relative; encoded images need none.
 image_root = null
 # What runs the encoder and the generators while tagging: "torch", or "onnx" (ONNX Runtime) or "openvino", each of an
-# extra of that name and faster on a CPU. Training always uses torch.
+# extra of that name and faster on a CPU. Training always uses torch, and so does whatever attends to real images.
 backend = "torch"
 # "fp32"; "int8" for "onnx", or "bf16" for "torch" on a GPU: faster, at some cost in accuracy.
 precision = "fp32"
@@ -82,7 +84,7 @@ def make_bga_ner(
     image_attr: str,
     feature_cache: str | None,
     on_missing: Literal["warn", "error", "ignore"],
-    visual_context: Literal["generated", "real"],
+    visual_context: VisualContext,
     image_root: str | None,
     backend: Literal["torch", "onnx", "openvino"],
     precision: Literal["fp32", "bf16", "int8"],
@@ -128,7 +130,8 @@ class BGANer(TrainablePipe):
     feature_cache (Optional[Path]): A folder for the features of a frozen vision encoder.
     on_missing (str): What to do about an image that can't be decoded: "warn", "error" or "ignore".
     visual_context (str): What the text attends to while tagging: "generated" features, or the "real" ones of those
-        documents that have an image; image_root (Optional[Path]) is the folder that their paths are relative to.
+        documents that have an image; "auto" is "real" if there is a visual branch. image_root (Optional[Path]) is the
+        folder that the images' paths are relative to.
     backend (str): What runs while tagging: "torch", or a graph in "onnx" (ONNX Runtime) or "openvino", on the CPU. The
         graph is made when it is first needed, and saved with the component.
     precision (str): "fp32", or with "onnx" also "int8", with "torch" also "bf16".
@@ -149,7 +152,7 @@ class BGANer(TrainablePipe):
         image_attr: str = "image",
         feature_cache: Path | None = None,
         on_missing: Literal["warn", "error", "ignore"] = "warn",
-        visual_context: Literal["generated", "real"] = "generated",
+        visual_context: VisualContext = "generated",
         image_root: Path | None = None,
         backend: Literal["torch", "onnx", "openvino"] = "torch",
         precision: Literal["fp32", "bf16", "int8"] = "fp32",
@@ -170,8 +173,7 @@ class BGANer(TrainablePipe):
         self.image_root = image_root
         self.score_alignment = score_alignment
         self.examples_seen = 0  # while training, so that a logger can tell the speed
-        self._features: Any = None
-        self._seen: Any = None
+        self.images = ComponentImages(self)
         self.set_backend(backend, precision=precision)
         shim = self._shim
         shim.save_visual_branch = save_visual_branch
@@ -188,8 +190,6 @@ class BGANer(TrainablePipe):
 
     def set_backend(self, backend: str, *, precision: str = "fp32") -> None:
         """Choose what runs while tagging; a graph made before is forgotten. See `BGANer` for both settings."""
-        if backend != "torch" and self.visual_context == "real":
-            raise BGAError(Errors.B215.format(backend=backend))
         self._shim.set_backend(backend, precision)
 
     @property
@@ -247,14 +247,14 @@ class BGANer(TrainablePipe):
         if labels is None:
             found = {ent.label_ for example in examples for ent in example.reference.ents}
             labels = [*self.labels, *sorted(found - set(self.labels))]
-        images = [sources for example in examples if (sources := self._images(example))]
+        images = [sources for example in examples if (sources := self.images.of(example))]
         if not labels and not images:
             raise BGAError(Errors.B204.format(name=self.name))
         self.cfg["labels"] = list(labels)
         for label in labels:
             self.vocab.strings.add(label)
         self._shim.set_aligner(*build_aligner(self.model.attrs["settings"], labels))
-        features = self._image_features() if images else None
+        features = self.images.features() if images else None
         if features is not None and not features.branch.config.train_vision:
             features.prepare(images, progress=True)
             features.fit(images)
@@ -262,7 +262,7 @@ class BGANer(TrainablePipe):
             self._shim.aligner.start_from(aligner_folder(Path(aligner), name=self.name))
 
     def predict(self, docs: Iterable[Doc]) -> list[Tagging]:
-        """Find the best tags, without modifying the docs. No image is looked at, unless `visual_context` is "real".
+        """Find the best tags, without modifying the docs. No image is looked at if `visual_context` is "generated".
 
         docs (Iterable[Doc]): The documents.
         RETURNS (list[Tagging]): For each document, its tags, and how sure their entities are if `confidence` is set.
@@ -271,10 +271,7 @@ class BGANer(TrainablePipe):
 
         docs = list(docs)
         settings: dict[str, Any] = {k: getattr(self, k) for k in ("max_wordpieces", "overwrite", "confidence")}
-        if (features := self._features_to_tag() if self.visual_context == "real" else None) is not None:
-            images = [features.images_of(doc, attr=self.image_attr, root=self.image_root) for doc in docs]
-            settings |= {"features": features, "images": images}
-        return predict_tags(self.model, docs, **settings)
+        return predict_tags(self.model, docs, **settings, **self.images.to_tag(docs))
 
     def set_annotations(self, docs: Iterable[Doc], taggings: Iterable[Tagging]) -> None:
         """Set `doc.ents` from predicted tags, and `ent._.bga_confidence` from their confidences, if there are any.
@@ -331,8 +328,8 @@ class BGANer(TrainablePipe):
         examples = list(examples)
         validate_examples(examples, "BGANer.update")
         self.examples_seen += len(examples)
-        images = [self._images(example) for example in examples]
-        features = self._image_features() if any(images) else None
+        images = [self.images.of(example) for example in examples]
+        features = self.images.features() if any(images) else None
         batch = collate(self.model, examples, images, features)
         if batch is None:
             return losses
@@ -357,31 +354,11 @@ class BGANer(TrainablePipe):
 
         examples = list(examples)
         scores = super().score(examples, **kwargs)
-        features = self._image_features() if self.score_alignment else None
+        features = self.images.features() if self.score_alignment else None
         if features is not None:
-            images = [self._images(example) for example in examples]
+            images = [self.images.of(example) for example in examples]
             scores |= recall_scores(align(self.model, [example.predicted for example in examples], images, features))
         return scores
-
-    def _images(self, example: Example) -> list[str | bytes]:
-        from spacy_bga.corpus.images import get_images
-
-        return get_images(example.reference, attr=self.image_attr)
-
-    def _image_features(self) -> Any:
-        """RETURNS (Optional[ImageFeatures]): None for a text-only aligner."""
-        from spacy_bga.pipeline.bridge import image_features
-
-        folder, on_missing = self.feature_cache, self.on_missing
-        self._features = image_features(self.model, folder=folder, on_missing=on_missing, known=self._features)
-        return self._features
-
-    def _features_to_tag(self) -> Any:
-        """RETURNS (Optional[ImageFeatures]): The same for images that may be anybody's, of which there is no end."""
-        from spacy_bga.pipeline.bridge import image_features
-
-        self._seen = image_features(self.model, folder=None, on_missing=self.on_missing, known=self._seen)
-        return self._seen and self._seen.renew()
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Write a folder: the settings, and in `model` what `BGAModel.from_pretrained` reads. See `from_disk`."""

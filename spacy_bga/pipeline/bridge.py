@@ -200,7 +200,7 @@ def predict_tags(
             aligner.tag(
                 [shim.wordpieces.batch(pieces, windows) for windows in chunks],
                 [collate_images(features, images, windows) for windows in chunks] if features is not None else (),
-                encode=shim.graph.encoder(aligner) if features is None else None,
+                encode=shim.graph.encoder(aligner),
             )
             .float()
             .cpu()

@@ -11,12 +11,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from spacy.tokens import Doc
 from tqdm import tqdm
 
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch
-from spacy_bga.corpus.images import decode_image, get_images, image_digest, resolve_path, to_pixels
-from spacy_bga.errors import BGAError, Errors, ImageError, Warnings
+from spacy_bga.corpus.images import decode_image, image_digest, to_pixels
+from spacy_bga.errors import ImageError, Warnings
 from spacy_bga.pipeline.feature_cache import FeatureCache
 
 Source = str | bytes
@@ -96,25 +95,6 @@ class ImageFeatures:
         parts = (distinct[start : start + BATCH] for start in range(0, len(distinct), BATCH))
         batches = (self.collate(part, range(len(part))) for part in parts)
         self.branch.fit(batch for batch in batches if batch is not None)
-
-    def images_of(self, doc: Doc, *, attr: str, root: Path | None) -> list[Source]:
-        """The images of a document to tag.
-
-        doc (Doc): The document. attr (str): The extension attribute that holds them.
-        root (Optional[Path]): The folder that paths are relative to.
-        RETURNS (list[Union[str, bytes]]): The images, their paths resolved; none if one of them leaves the folder.
-        """
-        images = get_images(doc, attr=attr)
-        paths = [image for image in images if isinstance(image, str)]
-        if root is None:
-            if paths:
-                raise BGAError(Errors.B207.format(attr=attr))
-            return images
-        try:
-            return [str(resolve_path(i, root)) if isinstance(i, str) else i for i in images]
-        except ImageError as error:
-            self.refuse(paths[0], error)
-            return []
 
     def _keyed(self, documents: Sequence[Sequence[Source]]) -> dict[Key, Picture]:
         """RETURNS (dict[str, Picture]): The documents' readable pictures, each content once, by where they are kept."""

@@ -193,7 +193,7 @@ def _sources(meta: Mapping[str, Any]) -> str:
 
 
 def _limits(components: Mapping[str, BGANer], scores: Scores | None) -> str:
-    looks = [name for name, component in components.items() if component.visual_context == "real"]
+    looks = [name for name, component in components.items() if component.images.are_looked_at]
     image = (
         f"`{', '.join(looks)}` looks at a document's image if it has one, and else finds entities from text alone."
         if looks

@@ -53,6 +53,13 @@ def counted(run: str, seed: int, right: int, **changes: Any) -> dict[str, Any]:
     return make_record(run, seed, round(200 * right / (100 + right), 2), counts=make_counts(right), **changes)
 
 
+def seeing(run: str, seed: int, right: int, with_image: int, **changes: Any) -> dict[str, Any]:
+    """A record that was also scored with real images."""
+    scored = counted(run, seed, with_image)
+    real = {key: scored[key] for key in ("p", "r", "f1", "counts")} | {"images": 7}
+    return counted(run, seed, right, contexts={"real": real}, **changes)
+
+
 def untested(run: str, seed: int, **changes: Any) -> dict[str, Any]:
     """A record of a run without entities."""
     nothing = {"p": None, "r": None, "f1": None, "per_type": {}, "counts": None, "files": {}}

@@ -5,8 +5,8 @@ import pytest
 
 from spacy_bga.evaluation.bootstrap import f1, paired_bootstrap, seed_interval
 from spacy_bga.evaluation.costs import base_cpu, total_cpu
-from spacy_bga.evaluation.differences import find_differences
-from tests.evaluation.made_records import counted, make_counts, make_record, untested
+from spacy_bga.evaluation.differences import find_differences, image_differences
+from tests.evaluation.made_records import counted, make_counts, make_record, seeing, untested
 
 
 def test_a_difference_is_over_the_seeds_that_both_have():
@@ -21,6 +21,19 @@ def test_a_difference_is_over_the_seeds_that_both_have():
     assert difference.interval == paired_bootstrap(first, second)
     assert difference.mean == pytest.approx(np.mean(values))
     assert difference.over_seeds == seed_interval(values)
+
+
+def test_looking_at_the_images_is_compared_with_not_looking_and_with_the_other_run():
+    text = [counted("text_only", seed, 80 + seed) for seed in (0, 1, 2)]
+    bga = [seeing("bga", seed, 82, 90 + seed, compare_to="text_only") for seed in (0, 1)]
+    with_itself, with_text = image_differences([*text, *bga])
+    looking = [np.array(make_counts(90 + seed)) for seed in (0, 1)]
+    for found, other, rights in ((with_itself, "bga", (82, 82)), (with_text, "text_only", (80, 81))):
+        assert (found.run, found.other, found.seeds) == ("bga", other, (0, 1))
+        assert found.interval == paired_bootstrap(looking, [np.array(make_counts(right)) for right in rights])
+    assert image_differences(text) == []
+    assert [found.other for found in image_differences([seeing("alone", 0, 80, 80)])] == ["alone"]
+    assert find_differences([*text, *bga])["bga"].mean == pytest.approx(1.0, abs=0.5)
 
 
 def test_old_records_have_no_counts():

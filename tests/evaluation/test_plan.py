@@ -28,6 +28,19 @@ def test_a_plan_has_a_run_for_each_seed(write_plan: WritePlan):
         plan.select(["third"])
 
 
+def test_the_image_root_of_the_test_set_goes_to_those_that_look(write_plan: WritePlan, project: Path):
+    (project / "photos").mkdir()
+    first, second = PLAN["runs"]
+    plan = write_plan(
+        {"root": "photos"},
+        variables={"data": "corpus", "root": None},
+        test_images="${root}",
+        runs=[{**first, "contexts": ["zero", "real"]}, second],
+    )
+    assert [run.test_images for run in plan.runs] == [Path("photos"), None, Path("photos")]
+    assert plan.runs[0].contexts == ("zero", "real")
+
+
 def test_variables_are_put_in(write_plan: WritePlan, project: Path):
     (project / "corpus").rename(project / "elsewhere")
     variables = {"data": "corpus", "images": None, "rate": 3}
@@ -139,6 +152,8 @@ ALIGNMENT = {"alignment": {"news": "corpus/dev.spacy"}, "alignment_images": "ima
         ({"runs": [A, {**B, "compare_to": "c"}]}, r"B531.*run b.*'c'.*They are: a\."),
         ({"runs": [A, {**B, "compare_to": "b"}]}, r"B531.*run b.*'b'"),
         ({"runs": [{**A, "test": False, "contexts": ["zero"]}]}, r"B502.*run a has contexts"),
+        ({"runs": [{**A, "contexts": ["real"]}]}, r"B770.*run a of plan\.yml.*folder: None"),
+        ({"runs": [{**A, "contexts": ["real"]}], "test_images": "absent"}, r"B770.*folder: absent"),
         ({"runs": [{**A, "labelled": "many"}]}, r"B502.*`labelled` of the run a"),
         ({"runs": [{**A, "measure_alignment": True}]}, r"B502.*`alignment`"),
         (
@@ -185,7 +200,8 @@ def test_the_plans_that_we_ship_can_be_read(path: Path, tmp_path: Path, monkeypa
     from spacy_bga.evaluation.provenance import read_inputs
 
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
+    for folder in ("configs", "assets"):
+        (tmp_path / folder).symlink_to(REPOSITORY / folder)
     data = srsly.read_yaml(path)
     own = [run["test"] for run in data["runs"] if isinstance(run.get("test"), str)]
     files = [

@@ -69,6 +69,19 @@ def test_the_digest_follows_what_the_alignment_is_measured_on(write_plan: WriteP
     assert len({first.digest, inputs().digest, inputs(measured=False).digest, inputs(images="others").digest}) == 4
 
 
+def test_the_digest_follows_the_image_root_of_those_that_look(write_plan: WritePlan, project: Path):
+    for name in ("photos", "others"):
+        (project / name).mkdir()
+
+    def digest(images: str | None, *contexts: str) -> str:
+        run = {"name": "a", "config": "configs/ner.cfg", "contexts": list(contexts)}
+        return read_inputs(write_plan(runs=[run], test_images=images).runs[0]).digest
+
+    assert digest("photos", "zero") == digest("others", "zero") == digest(None, "zero")
+    assert digest("photos", "real") == digest(str(project / "photos"), "real")
+    assert len({digest("photos", "real"), digest("others", "real"), digest("photos", "zero"), digest(None)}) == 4
+
+
 def test_a_folder_of_data_counts_too(write_plan: WritePlan, project: Path):
     overrides = {"paths.train": str(project / "parts"), "paths.dev": "corpus/dev.spacy"}
     plan = write_plan(overrides=overrides)

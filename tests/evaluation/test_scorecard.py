@@ -16,6 +16,7 @@ from spacy.training import Corpus
 from typer.testing import CliRunner
 
 from spacy_bga.cli import app
+from spacy_bga.errors import BGAError
 from spacy_bga.evaluation.bootstrap import paired_bootstrap
 from spacy_bga.evaluation.judged import judge_corpus
 from spacy_bga.evaluation.scorecard import evaluate, score_corpora
@@ -162,6 +163,59 @@ class TestCalibration:
         (found,) = evaluate(tmp_path / "mixed", corpus, resamples=100)["pipelines"].values()
         assert found["calibration"]["without"] == 12
         assert found["calibration"]["n"] + 12 == found["scores"]["overall"]["all"]["predicted"]
+
+
+class TestVisualContext:
+    @pytest.fixture
+    def images(self, tmp_path: Path) -> Path:
+        return write_images(tmp_path / "images", ["a.png"])
+
+    @pytest.fixture
+    def seeing(self, text_encoder_folder: Path, vision_encoder_folder: Path, tmp_path: Path) -> Path:
+        make_pipeline(text_encoder_folder, vision_encoder_folder).to_disk(tmp_path / "seeing")
+        return tmp_path / "seeing"
+
+    @pytest.fixture
+    def slim(self, text_encoder_folder: Path, vision_encoder_folder: Path, tmp_path: Path) -> Path:
+        make_pipeline(text_encoder_folder, vision_encoder_folder, slim=True).to_disk(tmp_path / "slim")
+        return tmp_path / "slim"
+
+    @staticmethod
+    def tell(model: Path, corpus: Path, images: Path, choice: Any) -> dict[str, Any]:
+        """What is said of its only pipeline."""
+        record = evaluate(model, corpus, images=images, visual_context=choice, resamples=100)
+        assert record["visual_context"] == choice
+        (found,) = record["pipelines"].values()
+        return found
+
+    def test_the_images_are_looked_at_if_asked(self, seeing: Path, corpus: Path, images: Path):
+        found = {choice: self.tell(seeing, corpus, images, choice) for choice in (None, "generated", "real", "auto")}
+        assert found[None] == found["generated"]  # as its config says
+        assert found["auto"] == found["real"]
+        assert found["real"]["calibration"]["confidence"] != found["generated"]["calibration"]["confidence"]
+        without = [part["scores"]["image"]["without"] for part in found.values()]
+        assert all({**part, "f1_ci": None} == {**without[0], "f1_ci": None} for part in without)
+
+    def test_what_cannot_see_is_told_of(self, slim: Path, better: Path, corpus: Path, images: Path):
+        blind, plain = self.tell(slim, corpus, images, "auto"), self.tell(slim, corpus, images, "generated")
+        assert blind["scores"] == plain["scores"]
+        assert plain["notices"] == []
+        [notice] = blind["notices"]
+        assert "W770" in notice
+        with pytest.raises(BGAError, match="B107"):
+            evaluate(slim, corpus, images=images, visual_context="real")
+        [notice] = self.tell(better, corpus, images, "real")["notices"]
+        assert "W770" in notice
+        assert "entity_ruler" in notice
+
+    def test_another_choice_is_refused(self, seeing: Path, corpus: Path):
+        with pytest.raises(BGAError, match=r"B212.*visual_context.*sometimes.*generated, real, auto"):
+            evaluate(seeing, corpus, visual_context="sometimes")  # type: ignore[arg-type]
+
+    def test_from_the_console(self, seeing: Path, better: Path, corpus: Path, images: Path):
+        done = run(seeing, corpus, "--images", images, "--visual-context", "real", "--compare", better)
+        assert done.exit_code == 0, done.output
+        assert "A text with a readable image attends to its real visual features" in done.stdout
 
 
 class TestConsole:

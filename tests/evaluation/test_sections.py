@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from spacy_bga.evaluation.differences import image_differences
 from spacy_bga.evaluation.plots import draw_figures, find_curves
 from spacy_bga.evaluation.results import read_results, write_results
-from tests.evaluation.made_records import counted, make_alignment, untested, write_records
+from tests.evaluation.made_records import counted, make_alignment, seeing, untested, write_records
 
 PLAN = {"plan": "ablation"}
 
@@ -64,6 +65,29 @@ def test_the_page_compares_the_runs_of_a_plan(tmp_path: Path):
     assert "F1 minus that of text_only" in svg
     assert write_page(tmp_path) == page
     assert (tmp_path / "figures" / "ablation.svg").read_text(encoding="utf8") == svg
+
+
+def test_scores_with_the_real_image_have_a_section(tmp_path: Path):
+    text = [counted("text_only", seed, 80, position=0, **PLAN) for seed in (0, 1)]
+    bga = [seeing("bga", seed, 80, 90, position=1, compare_to="text_only", **PLAN) for seed in (0, 1)]
+    write_records(tmp_path / "runs", [*text, *bga])
+    page = write_page(tmp_path)
+    section = page[page.index("### With the real image") :]
+    section = section[: section.index("###", 3)]
+    f1 = 200 * 90 / 190
+    found = image_differences(bga)[0]
+    assert found.interval is not None
+    gain = f"{found.interval.low:+.2f} to {found.interval.high:+.2f}"
+    for line in (
+        "| `bga` | generated | 2 | 87.89 ± 0.00 | 89.89 ± 0.00 | 88.89 ± 0.00 |",
+        f"| `bga` | real | 2 | {f1 - 1:.2f} ± 0.00 | {f1 + 1:.2f} ± 0.00 | {f1:.2f} ± 0.00 |",
+        f"| `bga` with real features | `bga` with generated ones | 0, 1 | +5.85 | {gain} | +5.85 to +5.85 |",
+        f"| `bga` with real features | `text_only` | 0, 1 | +5.85 | {gain} | +5.85 to +5.85 |",
+    ):
+        assert line in section.splitlines(), line
+    assert "the 7 of 10 texts" in section
+    assert "`text_only` | generated" not in section
+    assert "### With other visual features" not in page  # which are for what no document has
 
 
 def test_without_matplotlib_the_page_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -119,14 +119,25 @@ def test_bga_ner_is_scored_in_other_contexts(
     Path("images").mkdir()
     for number in range(len(POSTS)):
         (project / "images" / f"{number}.png").write_bytes(encode_picture(number))
-    write_posts(project / "corpus" / "train.spacy", POSTS, image=lambda number: f"{number}.png")
-    overrides = {"paths.images": "images", "training.max_steps": 4}
-    run = {"name": "bga", "config": "configs/bga.cfg", "contexts": ["zero", "swapped"], "overrides": overrides}
-    [outcome] = run_plan(write_plan(runs=[run]), Path("docs/runs"), keep_models=True)
+    for part in ("train", "test"):
+        write_posts(project / "corpus" / f"{part}.spacy", POSTS, image=lambda number: f"{number}.png")
+    overrides = {
+        "paths.images": "images",
+        "training.max_steps": 4,
+        "components.bga_ner.save_visual_branch": True,
+        "components.bga_ner.model.real_context": 0.5,
+    }
+    contexts = ["zero", "swapped", "real"]
+    run = {"name": "bga", "config": "configs/bga.cfg", "contexts": contexts, "overrides": overrides}
+    [outcome] = run_plan(write_plan(runs=[run], test_images="images"), Path("docs/runs"), keep_models=True)
     assert outcome.status == "done", outcome.message
     record = json.loads(Path("docs/runs/small/bga-seed0.json").read_text(encoding="utf8"))
-    assert set(record["contexts"]) == {"zero", "swapped"}
-    assert all(set(scores) == {"p", "r", "f1"} for scores in record["contexts"].values())
+    assert list(record["contexts"]) == contexts
+    real = record["contexts"]["real"]
+    assert real.keys() == {"p", "r", "f1", "counts", "images"}
+    assert real["images"] == len(real["counts"]) == len(POSTS)
+    assert f1(np.array(real["counts"])) == pytest.approx(real["f1"], abs=0.01)
+    assert all(record["contexts"][key].keys() == {"p", "r", "f1"} for key in ("zero", "swapped"))
     assert record["recon"]["start"] > 0
     assert record["cycle"]["end"] > 0
     # The counts are of the same entities as the scores.

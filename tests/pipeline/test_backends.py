@@ -28,6 +28,7 @@ from spacy_bga.pipeline.bridge import get_shim
 from spacy_bga.pipeline.export import export_pipeline
 from spacy_bga.pipeline.quantization import quantize
 from tests.aligner.tiny import make_model, make_text
+from tests.conftest import encode_picture
 from tests.pipeline.conftest import POSTS, aligner_of, found, make_examples, pipe_of, train
 from tests.pipeline.test_bga_ner import ODD_TEXTS
 
@@ -99,6 +100,30 @@ class TestTheSame:
         assert graph_of(nlp).content
         texts = [text for text in TEXTS if text.split()]
         assert np.abs(emissions(nlp, texts) - emissions(tagger, texts)).max() < 1e-4
+
+    @pytest.mark.parametrize("choice", ["real", "auto"])
+    def test_what_has_an_image_does_without_the_graph(
+        self, trained_folder: Path, tagger: Language, engine: str, choice: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        runs: list[int] = []
+        run = InferenceGraph._run
+        monkeypatch.setattr(InferenceGraph, "_run", lambda *args: runs.append(len(args[-1])) or run(*args))
+        nlp = load(trained_folder, engine)
+        by_torch = spacy.load(trained_folder)
+        pipe_of(nlp).visual_context = pipe_of(by_torch).visual_context = choice
+        assert entities(nlp) == entities(tagger)
+        assert runs
+        runs.clear()
+        found_with_images = []
+        for pipeline in (nlp, by_torch):
+            docs = [pipeline.make_doc(text) for text, _ in POSTS]
+            for number, doc in enumerate(docs):
+                doc._.image = encode_picture(number)
+            found_with_images.append([found(doc) for doc in pipeline.pipe(docs)])
+        assert found_with_images[0] == found_with_images[1]
+        assert runs == []
+        nlp(TEXTS[-1])
+        assert runs == [1]
 
     def test_a_result_is_not_overwritten_by_the_next_one(self, engine: str):
         model = make_model()
@@ -257,13 +282,6 @@ class TestRefused:
     def test_settings(self, settings: dict, code: str):
         with pytest.raises(BGAError, match=code):
             InferenceGraph(**settings)
-
-    def test_real_images(self, trained_folder: Path):
-        with pytest.raises(BGAError, match="B215"):
-            spacy.load(
-                trained_folder,
-                config={"components.bga_ner.backend": "onnx", "components.bga_ner.visual_context": "real"},
-            )
 
     @pytest.mark.parametrize(
         ("backend", "package"), [("onnx", "onnxruntime"), ("onnx", "onnx"), ("openvino", "openvino")]

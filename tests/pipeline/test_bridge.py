@@ -30,7 +30,7 @@ def test_a_batch_holds_what_can_be_learnt_from(make_nlp: MakeNlp):
         make_example(nlp, "is the in", [], image=b"broken"),
         make_example(nlp, long, None, image=encode_picture(1)),
     ]
-    images = [pipe_of(nlp)._images(example) for example in examples]
+    images = [pipe_of(nlp).images.of(example) for example in examples]
     batch: Any = collate(model, examples, images, features)
     assert batch.text.lengths == (70, 2, 3, 70)
     # Of a long document, the first window pairs with its image

@@ -256,7 +256,7 @@ class TestReadersContract:
         batch: Any = collate(
             pipe_of(nlp).model,
             [make_example(nlp, "love paris", None, image=image)],
-            [pipe_of(nlp)._images(make_example(nlp, "love paris", None, image=image))],
+            [pipe_of(nlp).images.of(make_example(nlp, "love paris", None, image=image))],
             make_features(branch_of(nlp)),
         )
         expected = make_features(branch_of(nlp)).collate([[path.read_bytes()]], [0])
@@ -293,8 +293,8 @@ def test_grey_and_transparent_pictures(branch: VisualBranch):
 def test_features_are_of_the_aligner_that_is_there(make_nlp: MakeNlp, tmp_path: Path, load: str):
     nlp = make_nlp(save_visual_branch=True, images=True)
     pipe = pipe_of(nlp)
-    before = pipe._image_features()
-    assert pipe._image_features() is before
+    before = pipe.images.features()
+    assert pipe.images.features() is before
     if load == "bytes":
         pipe.from_bytes(pipe.to_bytes())
     elif load == "disk":
@@ -302,6 +302,6 @@ def test_features_are_of_the_aligner_that_is_there(make_nlp: MakeNlp, tmp_path: 
         pipe.from_disk(tmp_path)
     else:
         nlp.initialize(lambda: make_examples(nlp, images=True))
-    after = pipe._image_features()
+    after = pipe.images.features()
     assert after is not before
     assert after.branch is aligner_of(nlp).visual

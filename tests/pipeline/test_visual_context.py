@@ -9,6 +9,7 @@ import spacy
 import torch
 from spacy.language import Language
 from spacy.tokens import Doc
+from thinc.api import ConfigValidationError
 
 from spacy_bga.errors import BGAError, ImageError
 from tests.conftest import encode_picture
@@ -98,7 +99,7 @@ class TestReal:
             pipe_of(real).predict(make_docs(real, encode_picture(i), only=0))
             pipe_of(real).predict(make_docs(real, f"missing-{i}.png", only=0))
         pipe_of(real).predict(make_docs(real, None))
-        features = pipe_of(real)._seen
+        features = pipe_of(real).images._seen
         assert len(features._cache._memory) == 3
         assert (len(features._keys), len(features.unusable)) <= (0, 3)
         assert list(tmp_path.iterdir()) == []  # nor does the training's cache
@@ -115,6 +116,77 @@ class TestReal:
         slim = spacy.load(tmp_path, config={"components": {"bga_ner": {"visual_context": "real"}}})
         with pytest.raises(BGAError, match="B107"):
             pipe_of(slim).predict(make_docs(slim, encode_picture(0)))
+
+
+class TestAuto:
+    @pytest.fixture
+    def auto(self, trained: Language) -> Language:
+        pipe_of(trained).visual_context = "auto"
+        return trained
+
+    @pytest.fixture
+    def slim_folder(self, trained: Language, tmp_path: Path) -> Path:
+        pipe_of(trained)._shim.save_visual_branch = False
+        trained.to_disk(tmp_path / "slim")
+        return tmp_path / "slim"
+
+    def test_each_document_gets_what_it_has(self, auto: Language, monkeypatch: pytest.MonkeyPatch):
+        """A mixed batch is, document by document, what "real" and "generated" would make of it."""
+        mixed = emissions(auto, make_docs(auto, encode_picture(3), only=2), monkeypatch)
+        pipe_of(auto).visual_context = "real"
+        real = emissions(auto, make_docs(auto, encode_picture(3)), monkeypatch)
+        pipe_of(auto).visual_context = "generated"
+        generated = emissions(auto, make_docs(auto, encode_picture(3)), monkeypatch)
+        lengths = [len(text.split(" ")) for text in TEXTS]
+        by_document = (part.split(lengths) for part in (mixed, real, generated))
+        for i, (ours, seen, unseen) in enumerate(zip(*by_document, strict=True)):
+            torch.testing.assert_close(ours, seen if i == 2 else unseen, atol=1e-5, rtol=1e-5)
+            assert not torch.allclose(seen, unseen, atol=1e-4)
+
+    def test_without_a_visual_branch_features_are_generated(self, slim_folder: Path, tagger: Language):
+        slim = spacy.load(slim_folder, config={"components": {"bga_ner": {"visual_context": "auto"}}})
+        for image in (None, encode_picture(0), b"no image at all", "no/root.png", ["a.png", b"crop"]):
+            docs = list(slim.pipe(make_docs(slim, image)))
+            assert [found(doc) for doc in docs] == [found(doc) for doc in tagger.pipe(TEXTS)]
+
+    def test_a_text_only_pipeline_tags(self, make_nlp):
+        nlp = make_nlp(text_only=True, visual_context="auto")
+        expected = [found(doc) for doc in nlp.pipe(make_docs(nlp, None))]
+        assert [found(doc) for doc in nlp.pipe(make_docs(nlp, encode_picture(0)))] == expected
+
+    @pytest.mark.parametrize("rooted", [False, True])
+    @pytest.mark.parametrize("image", [b"no image at all", "../out.png", "missing.png", ["broken.png", b"crop"]])
+    def test_an_unreadable_image_costs_a_warning(
+        self, auto: Language, tmp_path: Path, image: object, rooted: bool, monkeypatch: pytest.MonkeyPatch
+    ):
+        (tmp_path / "broken.png").write_bytes(encode_picture(0)[:60])
+        pipe_of(auto).image_root = tmp_path if rooted else None
+        without = emissions(auto, make_docs(auto, None), monkeypatch)
+        with pytest.warns(UserWarning, match="W201") as warned:
+            assert torch.equal(emissions(auto, make_docs(auto, image), monkeypatch), without)
+        assert len(warned) == 1
+        pipe_of(auto).on_missing = "error"
+        with pytest.raises(ImageError):
+            pipe_of(auto).predict(make_docs(auto, image))
+
+    def test_the_choice_is_saved_and_goes_to_workers(self, auto: Language, tmp_path: Path):
+        auto.to_disk(tmp_path / "auto")
+        loaded = spacy.load(tmp_path / "auto", config={"components.bga_ner.visual_context": "auto"})
+        assert pipe_of(loaded).visual_context == "auto"
+        one, two = (
+            list(loaded.pipe(make_docs(loaded, encode_picture(5), only=1), n_process=n, batch_size=2)) for n in (1, 2)
+        )
+        assert [found(doc) for doc in one] == [found(doc) for doc in two]
+
+    def test_empty_white_space_emoji_and_long(self, auto: Language):
+        for text in ("", " ", "\n\t", "\N{THUMBS UP SIGN}", " ".join(TEXTS * 20)):
+            doc = auto.make_doc(text)
+            doc._.image = encode_picture(0)
+            assert [token.text for token in auto(doc)] == [token.text for token in auto.make_doc(text)]
+
+    def test_another_choice_is_refused(self, trained_folder: Path):
+        with pytest.raises(ConfigValidationError, match="visual_context"):
+            spacy.load(trained_folder, config={"components.bga_ner.visual_context": "sometimes"})
 
 
 class TestStart:

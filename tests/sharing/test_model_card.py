@@ -157,6 +157,8 @@ class TestText:
     def test_a_pipeline_that_looks_at_images(self, german: Language):
         german.get_pipe("bga_ner").visual_context = "real"
         assert "`bga_ner` looks at a document's image" in section(model_card(german, None), "Limits")
+        german.get_pipe("bga_ner").visual_context = "auto"  # it was saved without its visual branch
+        assert "No image is looked at" in section(model_card(german, None), "Limits")
 
     def test_no_component(self):
         nlp = spacy.blank("en")
