@@ -88,7 +88,7 @@ setup(
         "fuzz": [*FUZZ, *ONNX, "atheris>=3.0"],
         "docs": DOCS,
         "test": TEST,
-        "dev": [*TEST, "ruff>=0.8", "mypy>=1.11"],
+        "dev": [*TEST, "ruff>=0.8", "mypy>=1.11", "mutmut>=3.8", "pip-audit>=2.9", "zizmor>=1.20"],
     },
     entry_points={
         "spacy_factories": ["bga_ner = spacy_bga.pipeline.bga_ner:make_bga_ner"],

@@ -429,6 +429,13 @@ class Errors(metaclass=_Coded):
     B730 = 'The fuzz campaign needs {packages}. Install it with: pip install "spacy_bga[fuzz]"'
     B731 = "The fuzz campaign has no kind of input '{name}'. It has: {known}."
 
+    # 76x: how good the tests are
+    B760 = 'The campaign needs {packages}. Install it with: pip install "spacy_bga[dev]"'
+    B761 = "{root} has no {package} beside tests. The campaign runs the tests of a clone: start it in the clone's root."
+    B762 = "The tests could not be run (exit code {code}). The end of {log}:\n{lines}"
+    B763 = "There is no campaign for the module '{name}'. There is for: {known}."
+    B764 = "mutmut failed on {module} (exit code {code}). The end of {log}:\n{lines}"
+
 
 class Warnings(metaclass=_Coded):
     # 2xx: the pipeline component

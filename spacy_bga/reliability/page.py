@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from spacy_bga.reliability.coverage_section import coverage_section
 from spacy_bga.reliability.evidence import CAMPAIGNS
 from spacy_bga.reliability.fuzz.section import fuzz_section
 from spacy_bga.reliability.kills_section import kills_section
+from spacy_bga.reliability.mutation_section import mutation_section
 
 HEAD = """# Reliability
 
@@ -27,4 +29,6 @@ def reliability_page(record: Mapping[str, Any]) -> str:
 SECTIONS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {
     "kills": kills_section,
     "fuzz": fuzz_section,
+    "coverage": coverage_section,
+    "mutation": mutation_section,
 }

@@ -1,7 +1,9 @@
 """`python -m spacy_bga reliability CAMPAIGN`: what proves that nothing is lost."""
 
 from spacy_bga.cli.reliability._campaign import reliability_app
+from spacy_bga.cli.reliability.coverage import coverage_command
 from spacy_bga.cli.reliability.fuzz import fuzz_command
 from spacy_bga.cli.reliability.kills import kills_command
+from spacy_bga.cli.reliability.mutation import mutation_command
 
-__all__ = ["fuzz_command", "kills_command", "reliability_app"]
+__all__ = ["coverage_command", "fuzz_command", "kills_command", "mutation_command", "reliability_app"]
