@@ -301,6 +301,9 @@ def test_preset_mask(doc):
     assert preset_mask(doc).tolist() == [True, True, False, True, False]
     assert preset_mask(doc, overwrite=True).tolist() == [False, True, False, False, False]
     assert not preset_mask(make_doc(["a", "b"])).any()
+    for document in (doc, make_doc(["a", "b"])):
+        for overwrite in (True, False):
+            assert preset_mask(document, overwrite=overwrite).dtype == bool
 
 
 @settings(max_examples=100)
