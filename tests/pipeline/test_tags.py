@@ -247,6 +247,7 @@ def test_unknown_label_is_missing_with_a_warning():
         for _ in range(3):
             allowed_tags(example, LABELS)
     assert len(caught) == 1
+    assert caught[0].filename == __file__  # where it was called, not where it was noticed
     with pytest.warns(UserWarning, match="W210"):
         assert allowed_tags(example, []).tolist() == [[True]] * 4
 
@@ -255,16 +256,20 @@ def test_labels_with_hyphens():
     doc = make_doc(["a", "b"], [(0, 2, "B-I-X")])
     labels = ["X", "B-I-X"]
     allowed = allowed_tags(Example(make_doc(["a", "b"]), doc), labels)
+    assert allowed.dtype == bool
     assert allowed.argmax(1).tolist() == [3, 4]
     assert places(to_spans(doc, [3, 4], labels)) == [(0, 2, "B-I-X")]
 
 
 def test_wrong_tags_are_errors():
     doc = make_doc(["a", "b"])
-    with pytest.raises(BGAError, match=r"B210.*ab"):
+    with pytest.raises(BGAError, match=r"B210.*with 2 content tokens can't have 1 tags: 'ab'"):
         to_spans(doc, [0], LABELS)
-    with pytest.raises(BGAError, match="B211"):
-        to_spans(doc, [0, 5], LABELS)
+    with pytest.raises(BGAError, match=r"B210.*with 10 content tokens.*: 'abcdefgh'"):
+        to_spans(make_doc(list("abcdefghij")), [0], LABELS)
+    for tag in (-1, 5):
+        with pytest.raises(BGAError, match=rf"B211\] {tag} is not.*with 2 labels they go from 0 to 4"):
+            to_spans(doc, [0, tag], LABELS)
 
 
 @pytest.fixture
