@@ -247,7 +247,6 @@ def test_unknown_label_is_missing_with_a_warning():
         for _ in range(3):
             allowed_tags(example, LABELS)
     assert len(caught) == 1
-    assert caught[0].filename == __file__  # where it was called, not where it was noticed
     with pytest.warns(UserWarning, match="W210"):
         assert allowed_tags(example, []).tolist() == [[True]] * 4
 

@@ -23,7 +23,7 @@ def coverage_command(
 
     The exit code is 1 if a test failed.
 
-    Example: python -m spacy_bga reliability coverage
+    Example: python -m spacy_bga reliability coverage --workers auto
     """
     from spacy_bga.reliability.suite_coverage import run_coverage
 
