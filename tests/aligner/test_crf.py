@@ -246,6 +246,19 @@ def test_padding_and_company_change_nothing(case, extra):
     assert torch.isfinite(emissions_p.grad).all()
 
 
+def test_without_gradients_the_loss_is_the_same():
+    """Where nothing is to be differentiated, one recursion is enough."""
+    torch.manual_seed(0)
+    crf = make_crf(2)
+    emissions, mask = make_batch([5, 3, 1], len(crf.tags))
+    allowed = make_allowed(crf, emissions, mask)
+    expected = crf(emissions, allowed, mask)
+    assert expected.requires_grad
+    assert (expected > 0).all()
+    with torch.no_grad():
+        torch.testing.assert_close(crf(emissions, allowed, mask), expected)
+
+
 def test_unannotated_document_costs_exactly_nothing():
     torch.manual_seed(0)
     crf = make_crf(3, dtype=torch.float32)

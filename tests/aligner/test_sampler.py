@@ -178,6 +178,22 @@ def test_logits_by_hand(sampler: ContextSampler) -> None:
             torch.testing.assert_close(sampler.logits(tokens, valid, previous)[row, i], expected)
 
 
+def test_mlps_by_hand() -> None:
+    """Linear layers with a GELU after each but the last one."""
+    sampler = make_sampler()
+    tokens, valid, previous = make_tokens(5)
+    weights = dict(sampler.named_parameters())
+
+    def linear(x: Tensor, name: str) -> Tensor:
+        return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+    normed = torch.nn.functional.layer_norm(tokens, (8,))
+    gelu = torch.nn.functional.gelu
+    local, pooled = gelu(linear(normed, "local_mlp.0")), gelu(linear(normed, "global_mlp.0")).mean(1, keepdim=True)
+    hidden = gelu(linear(torch.cat([local, pooled.expand_as(local)], -1), "output.0"))
+    torch.testing.assert_close(sampler.logits(tokens, valid, previous), linear(hidden, "output.2"))
+
+
 def test_previous_mask_gets_a_gradient(sampler: ContextSampler) -> None:
     tokens, valid, previous = make_tokens(6)
     previous.requires_grad_()
