@@ -8,7 +8,7 @@ ROOT = Path(__file__).parent
 ABOUT = run_path(str(ROOT / "spacy_bga" / "about.py"))
 TEMPLATE = run_path(str(ROOT / "spacy_bga" / "starter" / "template.py"))
 
-ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
+ONNX = ["onnx>=1.16", "onnxruntime>=1.19"]
 STARTER = [*ONNX, "build>=1.2"]
 OPENVINO = ["onnx>=1.16", "openvino>=2024.4"]
 SPLITS = ["ImageHash>=4.3"]
@@ -66,10 +66,10 @@ setup(
     cmdclass={"build_py": BuildWithTemplate},
     python_requires=">=3.11",
     install_requires=[
-        "spacy>=3.8.7,<3.9",
+        "spacy>=3.8.13,<3.9",
         "spacy-transformers>=1.4.0,<1.5",
         "thinc>=8.3.12,<8.4",
-        "torch>=2.4,<2.14",
+        "torch>=2.5,<2.14",
         "transformers>=4.49,<4.53.3",
         "pillow>=10.3",
         "safetensors>=0.4.1",
@@ -88,7 +88,7 @@ setup(
         "fuzz": [*FUZZ, *ONNX, "atheris>=3.0"],
         "docs": DOCS,
         "test": TEST,
-        "dev": [*TEST, "ruff>=0.8", "mypy>=1.11"],
+        "dev": [*TEST, "ruff>=0.8", "mypy>=1.11", "mutmut>=3.8", "pip-audit>=2.9", "zizmor>=1.20"],
     },
     entry_points={
         "spacy_factories": ["bga_ner = spacy_bga.pipeline.bga_ner:make_bga_ner"],

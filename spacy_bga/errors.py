@@ -432,6 +432,12 @@ class Errors(metaclass=_Coded):
     B753 = "{function} failed in a process of its own, with exit code {code}. What it said is above."
     B754 = "`{command}` failed with exit code {code}. The end of its log:\n{lines}"
     B755 = 'The campaign makes a wheel with the package `build`. Install it with: pip install "spacy_bga[starter]"'
+    # 76x: how good the tests are
+    B760 = 'The campaign needs {packages}. Install it with: pip install "spacy_bga[dev]"'
+    B761 = "{root} has no {package} beside tests. The campaign runs the tests of a clone: start it in the clone's root."
+    B762 = "The tests could not be run (exit code {code}). The end of {log}:\n{lines}"
+    B763 = "There is no campaign for the module '{name}'. There is for: {known}."
+    B764 = "mutmut failed on {module} (exit code {code}). The end of {log}:\n{lines}"
     # 77x: images while tagging
     B770 = (
         "The run {run} of {path} is scored with real images, but its image root `test_images` is no folder: {folder}. "

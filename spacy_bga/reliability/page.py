@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from spacy_bga.reliability.coverage_section import coverage_section
 from spacy_bga.reliability.evidence import CAMPAIGNS
 from spacy_bga.reliability.fuzz.section import fuzz_section
 from spacy_bga.reliability.kills_section import kills_section
 from spacy_bga.reliability.load.section import load_section
+from spacy_bga.reliability.mutation_section import mutation_section
 from spacy_bga.reliability.sameness.section import sameness_section
 from spacy_bga.reliability.soak.section import soak_section
 
@@ -33,4 +35,6 @@ SECTIONS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {
     "sameness": sameness_section,
     "load": load_section,
     "soak": soak_section,
+    "coverage": coverage_section,
+    "mutation": mutation_section,
 }

@@ -246,6 +246,19 @@ def test_padding_and_company_change_nothing(case, extra):
     assert torch.isfinite(emissions_p.grad).all()
 
 
+def test_without_gradients_the_loss_is_the_same():
+    """Where nothing is to be differentiated, one recursion is enough."""
+    torch.manual_seed(0)
+    crf = make_crf(2)
+    emissions, mask = make_batch([5, 3, 1], len(crf.tags))
+    allowed = make_allowed(crf, emissions, mask)
+    expected = crf(emissions, allowed, mask)
+    assert expected.requires_grad
+    assert (expected > 0).all()
+    with torch.no_grad():
+        torch.testing.assert_close(crf(emissions, allowed, mask), expected)
+
+
 def test_unannotated_document_costs_exactly_nothing():
     torch.manual_seed(0)
     crf = make_crf(3, dtype=torch.float32)
@@ -345,24 +358,46 @@ def test_constraints_are_not_saved_and_not_learned():
 
 
 @pytest.mark.parametrize(
-    ("emissions", "mask", "allowed", "code"),
+    ("emissions", "mask", "allowed", "message"),
     [
-        (torch.zeros(1, 2, 4), torch.ones(1, 2).bool(), None, "B111"),
-        (torch.zeros(2, 3), torch.ones(1, 2).bool(), None, "B111"),
-        (torch.zeros(1, 2, 3), torch.ones(1, 3).bool(), None, "B112"),
-        (torch.zeros(1, 2, 3), torch.ones(1, 2), None, "B112"),
-        (torch.zeros(1, 2, 3), torch.ones(1, 2).bool(), torch.ones(1, 2, 2).bool(), "B112"),
+        (torch.zeros(1, 2, 4), torch.ones(1, 2).bool(), None, r"B111.*tokens, 3\), not \(1, 2, 4\)"),
+        (torch.zeros(2, 3), torch.ones(1, 2).bool(), None, r"B111.*tokens, 3\), not \(2, 3\)"),
+        (
+            torch.zeros(1, 2, 3),
+            torch.ones(1, 3).bool(),
+            None,
+            r"B112.*`mask` of shape \(1, 2\), not torch.bool of shape \(1, 3\)",
+        ),
+        (
+            torch.zeros(1, 2, 3),
+            torch.ones(1, 2),
+            None,
+            r"B112.*`mask` of shape \(1, 2\), not torch.float32 of shape \(1, 2\)",
+        ),
+        (
+            torch.zeros(1, 2, 3),
+            torch.ones(1, 2).bool(),
+            torch.ones(1, 2, 2).bool(),
+            r"B112.*`allowed` of shape \(1, 2, 3\), not torch.bool of shape \(1, 2, 2\)",
+        ),
+        (torch.zeros(1, 2, 3), torch.ones(1, 2).bool(), torch.ones(1, 2, 3), r"B112.*`allowed`.*torch.float32"),
         (torch.zeros(1, 2, 3), torch.tensor([[False, True]]), None, "B113"),
     ],
 )
-def test_wrong_shapes_are_errors(emissions, mask, allowed, code):
-    with pytest.raises(BGAError, match=code):
-        CRF(["X"]).viterbi(emissions, mask, allowed)
+def test_wrong_shapes_are_errors(emissions, mask, allowed, message):
+    crf = CRF(["X"])
+    entities = torch.zeros(0, 4, dtype=torch.int64)
+    for call in (crf.viterbi, crf.marginals, lambda e, m, a: crf.entity_posteriors(e, m, entities, a)):
+        with pytest.raises(BGAError, match=message):
+            call(emissions, mask, allowed)
+    if allowed is not None:
+        with pytest.raises(BGAError, match=message):
+            crf(emissions, allowed, mask)
 
 
 def test_duplicate_labels_are_an_error():
-    with pytest.raises(BGAError, match="B110"):
-        CRF(["X", "X"])
+    with pytest.raises(BGAError, match=r"B110.*\['X', 'Y', 'X'\]"):
+        CRF(["X", "Y", "X"])
 
 
 def every_entity(lengths: list[int], n_labels: int) -> torch.Tensor:

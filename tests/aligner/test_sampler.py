@@ -96,6 +96,41 @@ def test_gradient_passes_straight_through(sampler: ContextSampler) -> None:
         torch.testing.assert_close(grad, parameter.grad)
 
 
+def test_temperature_is_that_of_the_draws() -> None:
+    sampler = ContextSampler(8, 6, temperature=3.0).train()
+    assert ContextSampler(8, 6).temperature == 1
+    tokens, valid, previous = make_tokens(9)
+    torch.manual_seed(3)
+    sampler(tokens, valid, previous)[0][:, 1:].sum().backward()
+    actual = [parameter.grad.clone() for parameter in sampler.parameters() if parameter.grad is not None]
+    sampler.zero_grad()
+    torch.manual_seed(3)
+    soft = torch.nn.functional.gumbel_softmax(sampler.logits(tokens, valid, previous), tau=3.0)
+    soft[:, 1:, 1].sum().backward()
+    for grad, parameter in zip(actual, sampler.parameters(), strict=True):
+        torch.testing.assert_close(grad, parameter.grad)
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(0, 0.05), (0.05, 0.05), (0.3, 0.3), (0.95, 0.95), (1, 0.95)])
+def test_keep_ratio_is_the_first_probability(ratio: float, expected: float) -> None:
+    """Within bounds, so that a sampler can still learn."""
+    bias = make_sampler(keep_ratio=ratio).output[-1].bias
+    assert isinstance(bias, Tensor)
+    assert bias.softmax(0)[1].item() == pytest.approx(expected)
+    assert bias[0] == 0
+    default = ContextSampler(8, 6).output[-1].bias
+    assert isinstance(default, Tensor)
+    assert default.tolist() == [0, 0]
+
+
+def test_what_is_undecided_is_kept() -> None:
+    sampler = make_sampler(keep_ratio=0.5).eval()
+    with torch.no_grad():
+        sampler.output[-1].weight.zero_()  # type: ignore[operator]
+    inputs = make_tokens(5)
+    assert sampler(*inputs)[0].tolist() == [[1] * 5]
+
+
 def test_gradient_passes_through_the_arg_max(sampler: ContextSampler) -> None:
     """The forward pass is hard, the backward pass that of the probability to keep."""
     tokens, valid, previous = make_tokens(9)
@@ -141,6 +176,22 @@ def test_logits_by_hand(sampler: ContextSampler) -> None:
         for i in range(5):
             expected = sampler.output(torch.cat([sampler.local_mlp(normed[row, i]), pooled]))
             torch.testing.assert_close(sampler.logits(tokens, valid, previous)[row, i], expected)
+
+
+def test_mlps_by_hand() -> None:
+    """Linear layers with a GELU after each but the last one."""
+    sampler = make_sampler()
+    tokens, valid, previous = make_tokens(5)
+    weights = dict(sampler.named_parameters())
+
+    def linear(x: Tensor, name: str) -> Tensor:
+        return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+    normed = torch.nn.functional.layer_norm(tokens, (8,))
+    gelu = torch.nn.functional.gelu
+    local, pooled = gelu(linear(normed, "local_mlp.0")), gelu(linear(normed, "global_mlp.0")).mean(1, keepdim=True)
+    hidden = gelu(linear(torch.cat([local, pooled.expand_as(local)], -1), "output.0"))
+    torch.testing.assert_close(sampler.logits(tokens, valid, previous), linear(hidden, "output.2"))
 
 
 def test_previous_mask_gets_a_gradient(sampler: ContextSampler) -> None:
@@ -193,6 +244,12 @@ def test_ratio_loss_by_hand() -> None:
     # d/dm of (sum(m) / n - target)^2 / 2: towards keeping more, as both keep too little
     torch.testing.assert_close(mask.grad[0], torch.full((4,), (2 / 4 - 0.75) / 4))
     assert ratio_loss([torch.tensor([[1.0, 1, 1, 0]])], torch.ones(1, 4, dtype=torch.bool), 0.75).item() == 0
+
+
+def test_ratio_loss_of_one_token_and_of_none() -> None:
+    mask = torch.ones(1, 2)
+    assert ratio_loss([mask * torch.tensor([1.0, 0])], torch.tensor([[True, False]]), 0.5).item() == 0.25
+    assert ratio_loss([mask * 0], torch.tensor([[False, False]]), 0.5).item() == 0.25
 
 
 def test_ratio_loss_is_the_mean_over_the_masks() -> None:

@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from spacy.tokens import Doc, DocBin
 
+from spacy_bga.corpus import images
 from spacy_bga.corpus.images import (
+    FORMATS,
+    ImageHeader,
     MissingImageError,
     decode_image,
     get_images,
     image_digest,
     read_bytes,
+    read_header,
     register_image_extension,
     resolve_path,
     sniff_format,
@@ -26,6 +30,8 @@ from spacy_bga.corpus.images import (
 )
 from spacy_bga.errors import BGAError, ImageError
 from spacy_bga.reliability.fuzz import pictures
+
+LARGE = pictures.png(10_000, 10_000)  # Pillow warns at this size
 
 
 class TestExtension:
@@ -37,7 +43,7 @@ class TestExtension:
     def test_a_getter_of_that_name_is_an_error(self):
         Doc.set_extension("bga_taken", getter=lambda doc: 1)
         try:
-            with pytest.raises(BGAError, match="B301"):
+            with pytest.raises(BGAError, match=r"B301.*`Doc\._\.bga_taken` is"):
                 register_image_extension("bga_taken")
         finally:
             Doc.remove_extension("bga_taken")
@@ -60,9 +66,11 @@ class TestExtension:
 
     @pytest.mark.parametrize("value", [Path("a.jpg"), 3, ["a", None], {"a": 1}, np.zeros(3)])
     def test_get_images_names_the_text_of_what_it_cannot_use(self, nlp, value):
-        doc = nlp("Kawhi Leonard wins")
+        doc = nlp("Kawhi Leonard wins" + "!" * 80)
         doc._.image = value
-        with pytest.raises(BGAError, match=r"B302.*Kawhi Leonard"):
+        kind = type(value[1] if isinstance(value, list) else value).__name__
+        shown = "Kawhi Leonard wins" + "!" * 42  # 60 characters of it
+        with pytest.raises(BGAError, match=rf"B302.*`Doc._.image` .* a {kind} in it, for the text '{shown}'"):
             get_images(doc)
 
     def test_another_name(self, nlp):
@@ -91,32 +99,44 @@ class TestResolvePath:
         assert resolve_path("link.jpg", photos) == (photos / "0.jpg").resolve()
 
     @pytest.mark.parametrize(
-        "value",
+        ("value", "reason"),
         [
-            "",
-            " ",
-            "/etc/passwd",
-            "../secret.jpg",
-            "a/../../secret.jpg",
-            "..",
-            "..\\secret.jpg",
-            "C:\\secret.jpg",
-            "C:secret.jpg",
-            "\\\\host\\share\\a.jpg",
-            "http://example.com/a.jpg",
-            "HTTPS://example.com/a.jpg",
-            "file:///etc/passwd",
-            "file:secret.jpg",
-            "data:image/png;base64,AAAA",
-            "a\x00.jpg",
-            "a" * 5000,
-            "\ud800.jpg",
+            ("", "it is empty or holds a NUL character"),
+            (" ", "it is empty or holds a NUL character"),
+            ("a\x00.jpg", "it is empty or holds a NUL character"),
+            ("/etc/passwd", "it is absolute"),
+            ("C:\\secret.jpg", "it is absolute"),
+            ("C:secret.jpg", "it is absolute"),
+            ("\\secret.jpg", "it is absolute"),
+            ("\\\\host\\share\\a.jpg", "it is absolute"),
+            ("../secret.jpg", "it has '..' in it"),
+            ("a/../../secret.jpg", "it has '..' in it"),
+            ("..", "it has '..' in it"),
+            ("..\\secret.jpg", "it has '..' in it"),
+            ("http://example.com/a.jpg", "it is a URL"),
+            ("HTTPS://example.com/a.jpg", "it is a URL"),
+            ("file:///etc/passwd", "it is a URL"),
+            ("file:secret.jpg", "it is a URL"),
+            ("data:image/png;base64,AAAA", "it is a URL"),
+            ("a" * 5000, "name too long"),
+            ("\ud800.jpg", "surrogates not allowed"),
         ],
     )
-    def test_refuses(self, photos, value):
+    def test_refuses(self, photos, value, reason):
         (photos.parent / "secret.jpg").write_bytes(b"x")
-        with pytest.raises(ImageError):
+        with pytest.raises(ImageError) as caught:
             resolve_path(value, photos)
+        message = str(caught.value)
+        assert message.startswith("[B303] Can't use the image path ")
+        assert reason in message
+        assert str(photos) in message
+        assert not isinstance(caught.value, MissingImageError)
+
+    @pytest.mark.parametrize("value", ["data:image/png;base64," + "A" * 5000, "b" * 5000])
+    def test_shows_the_beginning_of_what_is_long(self, photos, value):
+        with pytest.raises(ImageError) as caught:
+            resolve_path(value, photos)
+        assert f"path {value[:80]!r}: " in str(caught.value)
 
     def test_refuses_links_out_of_the_root(self, photos):
         outside = photos.parent / "outside"
@@ -125,7 +145,7 @@ class TestResolvePath:
         (photos / "file.jpg").symlink_to(outside / "secret.jpg")
         (photos / "folder").symlink_to(outside)
         for value in ("file.jpg", "folder/secret.jpg"):
-            with pytest.raises(ImageError, match="symbolic link"):
+            with pytest.raises(ImageError, match=rf"path '{value}': a symbolic link leads out of the root\."):
                 resolve_path(value, photos)
 
     def test_a_loop_of_links(self, photos):
@@ -136,8 +156,9 @@ class TestResolvePath:
     @pytest.mark.parametrize("value", ["nothing.jpg", "folder", "."])
     def test_only_regular_files(self, photos, value):
         (photos / "folder").mkdir()
-        with pytest.raises(MissingImageError, match="B304"):
+        with pytest.raises(MissingImageError, match="B304") as caught:
             resolve_path(value, photos)
+        assert str(photos.resolve() / value) in str(caught.value)
 
     @given(st.text(max_size=40))
     @settings(max_examples=150)
@@ -171,9 +192,63 @@ class TestContent:
         assert (image.mode, image.size) == ("RGB", (40, 30))
         assert np.abs(np.asarray(image).mean((0, 1)) - (200, 30, 30)).max() < 4
 
+    def test_what_cannot_be_read_is_named(self, photos):
+        for read in (read_bytes, image_digest, decode_image, read_header):
+            with pytest.raises(MissingImageError, match=r"B304.*nothing\.jpg"):
+                read(photos / "nothing.jpg")
+            with pytest.raises(ImageError, match=r"B305\] Can't read c{200}: .*name too long") as caught:
+                read("c" * 5000)
+            assert not isinstance(caught.value, MissingImageError)
+
     def test_sniff_something_else(self):
         assert sniff_format(b"") is None
+        assert sniff_format(b"RIFF\x00\x00\x00\x00WAVEfmt ") is None
+        assert sniff_format(b"XXXX\x00\x00\x00\x00WEBPVP8 ") is None
         assert sniff_format(b"<html>not found</html>") is None
+
+
+class TestHeader:
+    @pytest.mark.parametrize("format", FORMATS)
+    def test_size_and_format(self, encode, format, tmp_path):
+        data = encode(format=format)
+        assert read_header(data) == ImageHeader(40, 30, format, animated=False)
+        (tmp_path / "a").write_bytes(data)
+        assert read_header(tmp_path / "a") == read_header(str(tmp_path / "a")) == read_header(data)
+
+    def test_animation(self, encode):
+        frames = [Image.new("RGB", (10, 12), color) for color in ("white", "black")]
+        data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
+        assert read_header(data) == ImageHeader(10, 12, "GIF", animated=True)
+
+    def test_larger_than_will_be_decoded(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Pillow warns at this size
+            assert read_header(LARGE) == ImageHeader(10_000, 10_000, "PNG", animated=False)
+
+    @pytest.mark.parametrize("read", [read_header, decode_image])
+    def test_what_is_no_image(self, read, encode, tmp_path):
+        wrong = rf"\[B307\] an encoded image of 13 bytes is no image.* {', '.join(FORMATS)}\."
+        with pytest.raises(ImageError, match=wrong):
+            read(b"<html></html>")
+        (tmp_path / "a.jpg").write_bytes(b"<html></html>")
+        with pytest.raises(ImageError, match=r"B307.*a\.jpg is no image"):
+            read(tmp_path / "a.jpg")
+        with pytest.raises(ImageError, match=r"B307\] an encoded image of 3,6\d\d bytes"):
+            read(encode(format="PPM"))  # which Pillow could open
+
+    @pytest.mark.parametrize("read", [read_header, decode_image])
+    def test_a_bomb(self, read):
+        with pytest.raises(
+            ImageError, match=r"B305\] Can't read an encoded.* bytes: DecompressionBombError: Image size"
+        ):
+            read(pictures.png(20_000, 20_000))
+
+    def test_a_truncated_image_says_so(self, encode):
+        data = encode(Image.effect_noise((200, 150), 80))[:3000]
+        with pytest.raises(
+            ImageError, match=r"B305\] Can't read an encoded image of 3,000 bytes: OSError: .*truncated"
+        ):
+            decode_image(data)
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -272,6 +347,18 @@ class TestKindsOfImages:
         image = decode_image(encode(Image.fromarray(values), "TIFF"))
         assert (image.getpixel((5, 5)), image.getpixel((0, 0))) == ((127, 127, 127), (0, 0, 0))
 
+    @pytest.mark.parametrize(("brightest", "expected"), [(1.0, (51, 255)), (2.0, (0, 2)), (255.0, (0, 255))])
+    def test_float_of_either_range(self, encode, brightest, expected):
+        """0 to 1 by convention, 0 to 255 in files that were converted from bytes; what lies outside is cut off."""
+        values = np.array([[0.2, brightest, -3]], dtype=np.float32)
+        image = decode_image(encode(Image.fromarray(values), "TIFF"))
+        assert [image.getpixel((x, 0))[0] for x in range(3)] == [*expected, 0]
+
+    def test_white_of_16_bit_is_white(self, encode):
+        for value, expected in ((65535, 255), (257, 1), (256, 0)):
+            grey = Image.fromarray(np.full((4, 4), value, dtype=np.uint16))
+            assert decode_image(encode(grey, "PNG")).getpixel((0, 0)) == (expected,) * 3
+
     def test_transparency_is_laid_over_white(self, encode):
         clear = Image.new("RGBA", (10, 10), (0, 0, 0, 0))
         assert decode_image(encode(clear, "PNG")).getpixel((0, 0)) == (255, 255, 255)
@@ -342,13 +429,12 @@ class TestToPixels:
 def test_no_warning_leaks_and_filters_are_restored_after_threads(encode):
     data = encode()
     filters = list(warnings.filters)
-    bomb = png_header(10_000, 10_000)  # Pillow warns at this size
 
     def work() -> None:
         for _ in range(30):
             decode_image(data)
-            with pytest.raises(ImageError):
-                decode_image(bomb)
+            with pytest.raises(ImageError, match="B306"):
+                decode_image(LARGE)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -366,6 +452,24 @@ class TestBombs:
 
     def test_as_many_scans_as_encoders_write_are_fine(self):
         assert decode_image(pictures.scans(40, 40, number=20), size=32).size == (40, 40)
+
+    def test_the_limit_of_scans(self, monkeypatch: pytest.MonkeyPatch):
+        data = pictures.scans(16, 16, number=3)
+        number = data.count(b"\xff\xda")
+        monkeypatch.setattr(images, "MAX_SCANS", number)
+        assert decode_image(data).size == (16, 16)
+        monkeypatch.setattr(images, "MAX_SCANS", number - 1)
+        with pytest.raises(ImageError, match=rf"B722\] an encoded image of .* {number} scans.* {number - 1}:"):
+            decode_image(data)
+        assert decode_image(pictures.encode(Image.new("RGB", (4, 4)), "PNG")).size == (4, 4)
+
+    def test_scans_of_all_pictures_in_one_file(self, encode, monkeypatch: pytest.MonkeyPatch):
+        frames = [Image.new("RGB", (16, 16), color) for color in ("white", "black")]
+        data = encode(frames[0], "MPO", save_all=True, append_images=frames[1:])
+        assert decode_image(data).size == (16, 16)
+        monkeypatch.setattr(images, "MAX_SCANS", 1)
+        with pytest.raises(ImageError, match=r"B722.* 2 scans"):
+            decode_image(data)
 
     def test_scans_are_counted_where_they_are_read_from(self, tmp_path: Path):
         path = tmp_path / "a.jpg"

@@ -255,16 +255,20 @@ def test_labels_with_hyphens():
     doc = make_doc(["a", "b"], [(0, 2, "B-I-X")])
     labels = ["X", "B-I-X"]
     allowed = allowed_tags(Example(make_doc(["a", "b"]), doc), labels)
+    assert allowed.dtype == bool
     assert allowed.argmax(1).tolist() == [3, 4]
     assert places(to_spans(doc, [3, 4], labels)) == [(0, 2, "B-I-X")]
 
 
 def test_wrong_tags_are_errors():
     doc = make_doc(["a", "b"])
-    with pytest.raises(BGAError, match=r"B210.*ab"):
+    with pytest.raises(BGAError, match=r"B210.*with 2 content tokens can't have 1 tags: 'ab'"):
         to_spans(doc, [0], LABELS)
-    with pytest.raises(BGAError, match="B211"):
-        to_spans(doc, [0, 5], LABELS)
+    with pytest.raises(BGAError, match=r"B210.*with 10 content tokens.*: 'abcdefgh'"):
+        to_spans(make_doc(list("abcdefghij")), [0], LABELS)
+    for tag in (-1, 5):
+        with pytest.raises(BGAError, match=rf"B211\] {tag} is not.*with 2 labels they go from 0 to 4"):
+            to_spans(doc, [0, tag], LABELS)
 
 
 @pytest.fixture
@@ -301,6 +305,9 @@ def test_preset_mask(doc):
     assert preset_mask(doc).tolist() == [True, True, False, True, False]
     assert preset_mask(doc, overwrite=True).tolist() == [False, True, False, False, False]
     assert not preset_mask(make_doc(["a", "b"])).any()
+    for document in (doc, make_doc(["a", "b"])):
+        for overwrite in (True, False):
+            assert preset_mask(document, overwrite=overwrite).dtype == bool
 
 
 @settings(max_examples=100)

@@ -27,6 +27,16 @@ def say(line: str) -> None:
     typer.echo(line, err=True)
 
 
+def check_packages(*names: str) -> None:
+    """RAISES (BGAError): A package of the extra `dev` isn't there. names (str): As they are imported."""
+    from importlib.util import find_spec
+
+    from spacy_bga.errors import BGAError, Errors
+
+    if missing := [name for name in names if find_spec(name) is None]:
+        raise BGAError(Errors.B760.format(packages=", ".join(missing)))
+
+
 def record_campaign(campaign: str, output: Path, page: Path, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Run a campaign, write down what it found, and print its figures. RETURNS (dict[str, Any]): These."""
     import sys

@@ -32,7 +32,7 @@ def trace(kind: Kind, bench: Any, inputs: int, path: Path) -> Path:
     if child == 0:
         code = 1
         try:
-            seen = coverage.Coverage(data_file=str(path), branch=True, source_pkgs=_packages())
+            seen = coverage.Coverage(str(path), config_file=False, branch=True, source_pkgs=_packages())
             seen.start()
             for form in kind.forms.values():
                 _try_some(kind, form, bench, max(1, inputs * form.share // 4))
@@ -81,7 +81,7 @@ def _count(paths: Sequence[Path]) -> dict[str, dict[str, int]]:
     import coverage
 
     with tempfile.TemporaryDirectory() as folder:
-        seen = coverage.Coverage(data_file=str(Path(folder) / "all"), branch=True, source_pkgs=_packages())
+        seen = coverage.Coverage(str(Path(folder) / "all"), config_file=False, branch=True, source_pkgs=_packages())
         seen.combine([str(path) for path in paths], keep=True)
         report = Path(folder) / "report.json"
         seen.json_report(outfile=str(report), ignore_errors=True)

@@ -1,0 +1,86 @@
+"""Make the golden pipelines of a release: `python -m tests.golden.make`, once, before its tag.
+
+What this release saves, later ones have to load: `test_golden.py` tries the golden pipelines of all releases. They are
+tiny, with encoders of random weights and tagger, generators and CRF after some updates, so that no part of them is as
+it was when it began.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from spacy.language import Language
+
+from spacy_bga.about import __version__
+from spacy_bga.pipeline.bridge import get_shim
+from spacy_bga.reliability.tiny import (
+    component_config,
+    make_example,
+    make_pipeline,
+    write_text_encoder,
+    write_vision_encoder,
+)
+
+HERE = Path(__file__).parent
+PIPELINES: dict[str, dict] = {"slim": {}, "full": {"save_visual_branch": True}, "onnx": {"backend": "onnx"}}
+LAYERS = {"slim": 1, "full": 1, "onnx": 0}  # of the method: 600 kB in all
+TEXTS = [
+    "kevin durant joins the warriors in oakland",
+    "love is new york , paris and apple ! 🎉",
+    "  kevin \n durant  ",
+    " ".join(["apple joins paris in love"] * 12),  # several windows
+    "   ",
+    "",
+]
+
+
+def main(folder: Path = HERE / __version__) -> None:
+    """Write the pipelines and what they find. folder (Path): Must not be there yet: what was released stays."""
+    folder.mkdir()
+    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):  # the config names no machine's folder
+        for name in ("text_encoder", "vision_encoder"):
+            Path(name).mkdir()
+        text, vision = write_text_encoder(Path("text_encoder")), write_vision_encoder(Path("vision_encoder"))
+        expected = {}
+        for name, settings in PIPELINES.items():
+            encoders = text, vision if LAYERS[name] else None
+            model = component_config(*encoders)["model"] | {"bga_layers": LAYERS[name]}
+            nlp = make_pipeline(*encoders, lang="xx", model=model, **settings)
+            examples = [make_example(nlp)]
+            for _ in range(4):
+                nlp.update(examples, losses={})
+            expected[name] = answers(nlp)
+            nlp.to_disk(folder / name)
+    content = {"texts": TEXTS, "pipelines": expected}
+    (folder / "expected.json").write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf8")
+
+
+def answers(nlp: Language) -> list[dict[str, list]]:
+    """RETURNS (list[dict[str, list]]): Of each text the "entities", by character, and the "emissions" of each token
+    that is no white space."""
+    found = []
+    for text in TEXTS:
+        doc = nlp(text)
+        entities = [[ent.start_char, ent.end_char, ent.label_] for ent in doc.ents]
+        found.append({"entities": entities, "emissions": emissions(nlp, text).round(6).tolist()})
+    return found
+
+
+def emissions(nlp: Language, text: str) -> np.ndarray:
+    """RETURNS (np.ndarray): (t, L) what the encoder says of each token, before the CRF; (0, 0) of no token."""
+    shim = get_shim(nlp.get_pipe("bga_ner").model)
+    words = [token.text for token in nlp.make_doc(text) if not token.is_space]
+    if not words:
+        return np.zeros((0, 0), dtype=np.float32)
+    pieces = [shim.wordpieces.split(words)]
+    chunks = [shim.wordpieces.batch(pieces, windows) for windows in shim.wordpieces.chunks(pieces, 512)]
+    tagged = shim.aligner.eval().tag(chunks, encode=shim.graph.encoder(shim.aligner))
+    return np.asarray(tagged, dtype=np.float32)
+
+
+if __name__ == "__main__":
+    main()
