@@ -17,7 +17,7 @@ TENSORBOARD = ["tensorboard>=2.16"]
 WANDB = ["wandb>=0.20"]
 MLFLOW = ["mlflow>=3"]
 DEMO = ["streamlit>=1.60"]
-FUZZ = ["hypothesis>=6.100", "html5lib>=1.1", "coverage>=7.6"]
+FUZZ = ["hypothesis>=6.100", "html5lib>=1.1", "coverage>=7.10"]
 BENCHMARK = ["psutil>=5.9", "threadpoolctl>=3.5"]
 DOCS = ["mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1.0"]
 TEST = [
