@@ -1,4 +1,4 @@
-"""A tiny pipeline of random weights on the disk, which finds entities in nearly every text."""
+"""A tiny pipeline of random weights on the disk, which finds entities in nearly every text; and a toy project."""
 
 from __future__ import annotations
 
@@ -44,3 +44,13 @@ def texts_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     nlp = spacy.blank("en")
     DocBin(docs=[nlp(text) for text in POSTS]).to_disk(path)
     return path
+
+
+@pytest.fixture
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A clone of the toy project that a module has in its FILES."""
+    for name, content in request.module.FILES.items():
+        path = tmp_path / "clone" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf8")
+    return tmp_path / "clone"

@@ -23,15 +23,6 @@ FILES = {
 }
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    for name, content in FILES.items():
-        path = tmp_path / "clone" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf8")
-    return tmp_path / "clone"
-
-
 class TestToy:
     @pytest.fixture(autouse=True)
     def _needs_mutmut(self):

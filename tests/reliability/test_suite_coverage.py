@@ -70,15 +70,6 @@ def test_later():
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    for name, content in FILES.items():
-        path = tmp_path / "clone" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf8")
-    return tmp_path / "clone"
-
-
-@pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The folders that are really run."""
     made: list[str] = []

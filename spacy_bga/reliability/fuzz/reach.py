@@ -11,9 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
-
 from spacy_bga.reliability.fuzz.kinds import Form, Kind
+from spacy_bga.reliability.fuzz.worker import draw_inputs
 
 ROOMS = ("corpus", "pipeline", "aligner", "viewer")
 
@@ -48,20 +47,11 @@ def trace(kind: Kind, bench: Any, inputs: int, path: Path) -> Path:
 
 
 def _try_some(kind: Kind, form: Form, bench: Any, inputs: int) -> None:
-    @seed(0)
-    @settings(
-        max_examples=inputs,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(form.strategy)
     def try_one(value: Any) -> None:
         with suppress(BaseException):  # the campaign counts what must not happen; here, where an input comes to matters
             kind.attempt(bench, value)
 
-    try_one()
+    draw_inputs(form, inputs, try_one)
 
 
 def merge_reach(paths: Sequence[Path]) -> dict[str, Any]:

@@ -79,6 +79,23 @@ def run_part(kind: Kind, form: Form, bench: Any, *, number: int, inputs: int, jo
 def _try_all(
     kind: Kind, form: Form, bench: Any, number: int, inputs: int, write: Callable[[dict[str, Any]], Any]
 ) -> None:
+    def try_one(value: Any) -> None:
+        digest = hashlib.sha256(repr(value).encode("utf8", "surrogatepass")).hexdigest()[:16]
+        write({"digest": digest, "shown": repr(value)[:300]})
+        write(_measure(kind, bench, value))
+
+    limit_process()
+    warnings.simplefilter("ignore")  # of broken images, as it should
+    gc.freeze()  # what the parent has made is not looked at again
+    draw_inputs(form, inputs, try_one, number=number)
+
+
+def draw_inputs(form: Form, inputs: int, attempt: Callable[[Any], None], *, number: int = 0) -> None:
+    """Try inputs of a form, without what hypothesis does beside that: nothing is shrunk, kept or timed.
+
+    form (Form): The form. inputs (int): How many. attempt (Callable): Gets each. number (int): The seed.
+    """
+
     @seed(number)
     @settings(
         max_examples=inputs,
@@ -89,13 +106,8 @@ def _try_all(
     )
     @given(form.strategy)
     def try_one(value: Any) -> None:
-        digest = hashlib.sha256(repr(value).encode("utf8", "surrogatepass")).hexdigest()[:16]
-        write({"digest": digest, "shown": repr(value)[:300]})
-        write(_measure(kind, bench, value))
+        attempt(value)
 
-    limit_process()
-    warnings.simplefilter("ignore")  # of broken images, as it should
-    gc.freeze()  # what the parent has made is not looked at again
     try_one()
 
 
