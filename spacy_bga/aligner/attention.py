@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -37,15 +39,43 @@ def attend(
 
 def split_heads(tokens: Tensor, heads: int) -> Tensor:
     """(B, len, d) -> (B, heads, len, d / heads)."""
-    # Shapes are spelt out, widths as numbers: an exported graph would else compute them again at every call.
-    batch, length, width = tokens.shape
-    return tokens.view(batch, length, heads, int(width) // heads).transpose(1, 2)
+    if torch.jit.is_tracing():
+        return _SplitHeads.apply(tokens, heads)
+    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
 def join_heads(tokens: Tensor) -> Tensor:
     """(B, heads, len, d / heads) -> (B, len, d)."""
-    batch, heads, length, width = tokens.shape
-    return tokens.transpose(1, 2).reshape(batch, length, int(heads) * int(width))
+    if torch.jit.is_tracing():
+        return _JoinHeads.apply(tokens)
+    return tokens.transpose(1, 2).flatten(2)
+
+
+class _SplitHeads(torch.autograd.Function):
+    """`split_heads` in an exported graph. ONNX has a sign for a size that stays as it is, 0; torch has none, and its
+    exporter would have every size computed at every call."""
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, heads: int) -> Tensor:
+        return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+    @staticmethod
+    def symbolic(graph: Any, tokens: Any, heads: int) -> Any:
+        shape = graph.op("Constant", value_t=torch.tensor([0, 0, heads, -1]))
+        return graph.op("Transpose", graph.op("Reshape", tokens, shape), perm_i=[0, 2, 1, 3])
+
+
+class _JoinHeads(torch.autograd.Function):
+    """`join_heads` in an exported graph, see `_SplitHeads`."""
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor) -> Tensor:
+        return tokens.transpose(1, 2).flatten(2)
+
+    @staticmethod
+    def symbolic(graph: Any, tokens: Any) -> Any:
+        shape = graph.op("Constant", value_t=torch.tensor([0, 0, -1]))
+        return graph.op("Reshape", graph.op("Transpose", tokens, perm_i=[0, 2, 1, 3]), shape)
 
 
 def masking_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:

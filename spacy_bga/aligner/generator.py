@@ -58,10 +58,28 @@ class CrossModalGenerator(nn.Module):
 
     def _attend_memory(self, queries: Tensor, memory: Tensor, kept: Tensor) -> Tensor:
         """RETURNS (Tensor): (B, n_tokens, d) what the queries (1, n_tokens, d) read from the memory."""
-        query = self._split(self.cross_query(queries))
+        query = self._split(self.cross_query(queries)) / (self.width // self.heads) ** 0.5
+        if 2 * self.heads * query.shape[2] <= self.width:
+            return self._read_with_few(query, memory, kept)
         key, value = (self._split(part) for part in self.cross_memory(memory).split(self.width, dim=-1))
-        scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
-        return join_heads(masked_softmax(scores, kept[:, None, None, :]) @ value)
+        return join_heads(masked_softmax(query @ key.transpose(-1, -2), kept[:, None, None, :]) @ value)
+
+    def _read_with_few(self, query: Tensor, memory: Tensor, kept: Tensor) -> Tensor:
+        """The same, with what knows no input multiplied first: `q (W h) = (q W) h`, and `sum a (W h) = W sum a h`.
+
+        With few queries that is a third of the work. The keys' bias adds as much to the score of every token, and the
+        softmax forgets it.
+
+        query (Tensor): (1, heads, q, d / heads), scaled. RETURNS (Tensor): (B, q, d).
+        """
+        batch, n_queries = memory.shape[0], query.shape[2]
+        key_weight, value_weight = self.cross_memory.weight.view(2, self.heads, -1, self.width)  # (heads, d / heads, d)
+        probes = (query[0] @ key_weight).flatten(0, 1)  # (heads * q, d)
+        weights = masked_softmax((memory @ probes.T).transpose(1, 2), kept[:, None, :])
+        read = (weights @ memory).view(batch, self.heads, n_queries, self.width)
+        by_head = read.transpose(0, 1).flatten(1, 2)  # (heads, B * q, d): a head's weights are the same for a batch
+        values = (by_head @ value_weight.transpose(-1, -2)).transpose(0, 1)  # (B * q, heads, d / heads)
+        return values.reshape(batch, n_queries, self.width) + self.cross_memory.bias[self.width :]
 
     def _split(self, tokens: Tensor) -> Tensor:
         return split_heads(tokens, self.heads)

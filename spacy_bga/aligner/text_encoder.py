@@ -127,15 +127,17 @@ class TextEncoder(nn.Module):
         attention = layer.attention.self
         heads = attention.num_attention_heads
         dropout = attention.dropout.p if self.training else 0.0  # the module's: whoever sets its rate is obeyed
-        joint = context if context_gate is None else None
-        source = hidden if joint is None else torch.cat([joint, hidden], dim=1)
-        query, bias = attention.query(hidden), score_bias(mask, joint, dtype=hidden.dtype)
-        key, value = attention.key(source), attention.value(source)
-        mixed = attend(query, key, value, heads=heads, bias=bias, dropout=dropout)
-        if context is not None and context_gate is not None:
-            key, value = attention.key(context), attention.value(context)
+        source = hidden if context is None else torch.cat([context, hidden], dim=1)
+        query, key, value = attention.query(hidden), attention.key(source), attention.value(source)
+        if context is None or context_gate is None:
+            bias = score_bias(mask, context, dtype=hidden.dtype)
+            mixed = attend(query, key, value, heads=heads, bias=bias, dropout=dropout)
+        else:
+            shown, own = slice(context.shape[1]), slice(context.shape[1], None)
+            bias = score_bias(mask, None, dtype=hidden.dtype)
             gate = context_gate.repeat_interleave(self.width // heads)
-            mixed = mixed + gate * attend(query, key, value, heads=heads, dropout=dropout)
+            mixed = attend(query, key[:, own], value[:, own], heads=heads, bias=bias, dropout=dropout)
+            mixed = mixed + gate * attend(query, key[:, shown], value[:, shown], heads=heads, dropout=dropout)
         attended = layer.attention.output(mixed, hidden)
         return layer.output(layer.intermediate(attended), attended)
 

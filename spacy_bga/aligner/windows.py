@@ -91,6 +91,8 @@ def pad_documents(flat: Tensor, lengths: tuple[int, ...]) -> tuple[Tensor, Tenso
     flat (Tensor): (tokens, ...). lengths (tuple[int, ...]): Tokens of each of B documents.
     RETURNS (tuple[Tensor, Tensor]): (B, t, ...) padded with zeros, and the mask (B, t) bool.
     """
+    if len(lengths) == 1:  # one document needs no padding
+        return flat.unsqueeze(0), torch.ones(1, lengths[0], dtype=torch.bool, device=flat.device)
     counts = torch.tensor(lengths, dtype=torch.long, device=flat.device)
     longest = max(lengths, default=0)
     mask = torch.arange(longest, device=flat.device)[None, :] < counts[:, None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,9 @@ def forward(model: Model, batch: TrainingBatch, is_train: bool) -> tuple[dict[st
     return {name: float(term.detach()) for name, term in losses.items()}, backprop
 
 
-def autocast(device: torch.device, *, enabled: bool) -> torch.autocast:
-    """RETURNS (torch.autocast): A context of products in bfloat16; unlike float16 it needs no scaled losses."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+def autocast(device: torch.device, *, enabled: bool) -> AbstractContextManager[None]:
+    """RETURNS (ContextManager): One of products in bfloat16; unlike float16 it needs no scaled losses."""
+    return torch.autocast(device.type, dtype=torch.bfloat16) if enabled else nullcontext()
 
 
 def get_shim(model: Model) -> BGAShim:
@@ -205,7 +206,7 @@ def predict_tags(
             .float()
             .cpu()
         )
-    taken = [preset_mask(doc, overwrite=overwrite) for doc in docs]
+    taken = [preset_mask(doc, overwrite=overwrite)[content] for doc, content in zip(docs, contents, strict=True)]
     return _decode(aligner, emissions, lengths, taken, confidence=confidence)
 
 

@@ -37,9 +37,9 @@ def quantize(graph: bytes) -> bytes:
 
 
 def projections(model: Any) -> list[str]:
-    """RETURNS (list[str]): The nodes of an ONNX model that multiply by weights. The samplers' are left out: an arg max
-    forgives nothing."""
-    weights = {tensor.name for tensor in model.graph.initializer}
+    """RETURNS (list[str]): The nodes of an ONNX model that multiply by a matrix of weights, not by one for each head.
+    The samplers' are left out: an arg max forgives nothing."""
+    weights = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
     return [
         node.name
         for node in model.graph.node

@@ -151,13 +151,17 @@ def blocked_spans(doc: Doc) -> list[Span]:
 
 
 def preset_mask(doc: Doc, *, overwrite: bool = False) -> np.ndarray:
-    """Find the content tokens that are taken, where only `O` should be predicted.
+    """Find the tokens that are taken, where only `O` should be predicted.
 
     doc (Doc): The document.
     overwrite (bool): Whether predictions replace the document's entities, so that only blocked tokens are taken.
-    RETURNS (np.ndarray): True at content tokens that are blocked or in an entity `(t,)`, bool.
+    RETURNS (np.ndarray): True at tokens that are blocked or in an entity `(len(doc),)`, bool.
     """
-    return _is_taken(doc, overwrite=overwrite)[content_tokens(doc)]
+    taken = _is_blocked(doc)
+    if not overwrite:
+        for span in doc.ents:
+            taken[span.start : span.end] = True
+    return taken
 
 
 def merge_entities(doc: Doc, predicted: Iterable[Span], *, overwrite: bool) -> list[Span]:
@@ -172,7 +176,7 @@ def merge_entities(doc: Doc, predicted: Iterable[Span], *, overwrite: bool) -> l
     overwrite (bool): Whether predictions replace the document's entities.
     RETURNS (list[Span]): The entities to set, in order of their place.
     """
-    taken = _is_taken(doc, overwrite=overwrite)
+    taken = preset_mask(doc, overwrite=overwrite)
     entities = [] if overwrite else list(doc.ents)
     for span in predicted:
         if not taken[span.start : span.end].any():
@@ -186,15 +190,6 @@ def _is_blocked(doc: Doc) -> np.ndarray:
         return np.zeros(len(doc), dtype=bool)
     iob, label = doc.to_array([ENT_IOB, ENT_TYPE]).T
     return (iob == _BLOCKED_IOB) & (label == 0)
-
-
-def _is_taken(doc: Doc, *, overwrite: bool) -> np.ndarray:
-    """True at tokens `(len(doc),)` that no prediction may cover."""
-    taken = _is_blocked(doc)
-    if not overwrite:
-        for span in doc.ents:
-            taken[span.start : span.end] = True
-    return taken
 
 
 def _beginning(doc: Doc) -> str:

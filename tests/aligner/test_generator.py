@@ -143,6 +143,24 @@ def test_any_query_can_be_generated_alone(generator: CrossModalGenerator) -> Non
         torch.testing.assert_close(generator(memory, kept, n_tokens=number), every[:, :number])
 
 
+def test_the_first_tokens_are_the_same_however_many_are_made() -> None:
+    """Few queries read from the memory with their weights multiplied first."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        generator = CrossModalGenerator(40, 32, heads=4, hidden=12).double().eval()
+    found = []
+    for n_tokens in (40, 3):
+        memory = draw(2, 7, 32).double().requires_grad_()
+        kept = torch.tensor([[1.0, 0, 1, 1, 0, 1, 0], [1.0, 1, 1, 0, 0, 0, 0]]).double().requires_grad_()
+        generator.zero_grad()
+        made = generator(memory, kept, n_tokens=n_tokens)[:, :3]
+        (made * draw(2, 3, 32, seed=2)).sum().backward()
+        weights = generator.cross_memory
+        found.append([made.detach(), memory.grad, kept.grad, weights.weight.grad.clone(), weights.bias.grad.clone()])
+    torch.testing.assert_close(found[1], found[0])
+    assert found[0][1].abs().max() > 1e-3
+
+
 def test_padding_of_the_memory_does_not_matter(generator: CrossModalGenerator) -> None:
     memory, kept = draw(1, 4, 8), torch.tensor([[1.0, 0, 1, 1]])
     padded, padded_kept = torch.cat([memory, draw(1, 3, 8, seed=2)], dim=1), torch.cat([kept, torch.zeros(1, 3)], dim=1)
