@@ -99,6 +99,10 @@ class Errors(metaclass=_Coded):
     B125 = "A window of {length} wordpieces is longer than the {limit} that the text encoder has positions for."
     B126 = "{patches} patches are not a grid of {rows} x {columns}. Pass their (rows, columns) as `shape`."
     B127 = "The vision encoder has `{setting}` = {actual}, but one number (a square) is needed. Take another encoder."
+    B128 = (
+        "An image and its crops make {number:,} visual tokens, but a text can generate {limit:,} at most. Set a "
+        "smaller `visual_grid`, `crop_grid`, `max_crops` or `image_size`."
+    )
     B114 = (
         "A vision encoder that learns has no fixed features to standardise. Set `standardize = false`, or "
         "`train_vision = false`."

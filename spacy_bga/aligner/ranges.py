@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,8 @@ from spacy_bga.errors import BGAError, Errors
 
 MOST_LABELS = 1000
 """The CRF has a score for each pair of tags."""
+MOST_VISUAL_TOKENS = 4096
+"""A generator's queries attend to each other."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ RANGES = {
     "context_gate": Range(-1e6, 1e6, optional=True),
     "dropout": SHARE,
     "image_size": Range(1, 4096, whole=True),
-    "n_visual_tokens": Range(0, math.inf, whole=True),
+    "n_visual_tokens": Range(0, MOST_VISUAL_TOKENS, whole=True),
 }
 ITEMS = {
     "text_layers": LAYER,

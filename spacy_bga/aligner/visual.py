@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from spacy_bga.aligner.config import BGAConfig
 from spacy_bga.aligner.generator import CrossModalGenerator
+from spacy_bga.aligner.ranges import MOST_VISUAL_TOKENS
 from spacy_bga.aligner.sampler import ContextSampler
 from spacy_bga.aligner.standardizer import Standardizer
 from spacy_bga.aligner.vision_encoder import VisionEncoder
+from spacy_bga.errors import BGAError, Errors
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class VisualBranch(nn.Module):
         rows, columns = encoder.patch_grid(config.image_size)
         self.grid_shape = (rows, columns)
         self.n_image_tokens, self.n_crop_tokens = count_tokens(config, rows * columns)
+        if self.n_tokens > MOST_VISUAL_TOKENS:
+            raise BGAError(Errors.B128.format(number=self.n_tokens, limit=MOST_VISUAL_TOKENS))
         n_layers = config.n_bga_layers
         self.standardizer: Standardizer | None = None
         if config.standardize:

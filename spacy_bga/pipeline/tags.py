@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from spacy.attrs import ENT_IOB, ENT_TYPE, IS_SPACE
+from spacy.attrs import ENT_IOB, ENT_TYPE, IS_SPACE, ORTH
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from spacy_bga.errors import BGAError, Errors, Warnings
 
 _MISSING = (None, "-", "")
+_OUTSIDE_IOB = 2
 _BLOCKED_IOB = 3  # With no type: spaCy's mark of tokens that must not become entities
 
 
@@ -36,8 +37,27 @@ def has_annotation(example: Example) -> bool:
     example (Example): The example, whose tokenizations may differ.
     RETURNS (bool): False if all content tokens' entity annotation is missing or can't be aligned.
     """
-    tags = example.get_aligned_ner()
+    tags = aligned_tags(example)
     return any(tags[i] not in _MISSING for i in content_tokens(example.predicted))
+
+
+def aligned_tags(example: Example) -> list[str | None]:
+    """The reference's entity annotation at the predicted document's tokens.
+
+    As `Example.get_aligned_ner` has it, but that the last token of an entity may be `I-` or `B-` rather than `L-` or
+    `U-`. Where both documents have the same tokens there is nothing to align, and it takes a quarter of the time.
+
+    example (Example): The example, whose tokenizations may differ.
+    RETURNS (list[Optional[str]]): One for each token: "O", a prefix and a label, or None where nothing is known.
+    """
+    reference = example.reference
+    if not np.array_equal(example.predicted.to_array(ORTH), reference.to_array(ORTH)):
+        return list(example.get_aligned_ner())
+    tags: list[str | None] = ["O" if iob == _OUTSIDE_IOB else None for iob in reference.to_array(ENT_IOB).tolist()]
+    for span in reference.ents:
+        inside = f"I-{span.label_}"
+        tags[span.start : span.end] = [f"B-{span.label_}", *[inside] * (len(span) - 1)]
+    return tags
 
 
 def allowed_tags(example: Example, labels: Sequence[str]) -> np.ndarray:
@@ -52,7 +72,7 @@ def allowed_tags(example: Example, labels: Sequence[str]) -> np.ndarray:
     RETURNS (np.ndarray): Allowed tags `(t, L)` of the predicted document's content tokens, bool.
     """
     begin_tags = {label: 1 + 2 * k for k, label in enumerate(labels)}
-    tags = example.get_aligned_ner()
+    tags = aligned_tags(example)
     is_space = example.predicted.to_array(IS_SPACE) != 0
     rows: list[int | None] = []  # one tag, or None for all
     going: str | None = None  # label of the entity that the next token may continue

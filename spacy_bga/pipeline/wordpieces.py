@@ -52,6 +52,7 @@ class WordpieceTokenizer:
     def from_folder(cls, folder: Path | str, *, window: int, overlap: int) -> WordpieceTokenizer:
         """RETURNS (WordpieceTokenizer): The tokenizer that lies in an encoder's folder."""
         tokenizer = _load(folder)
+        _check_vocabulary(tokenizer, folder)
         if getattr(tokenizer, "add_prefix_space", None) is False:  # byte-level BPE on words that come one by one
             tokenizer = _load(folder, add_prefix_space=True)
         return cls(tokenizer, window=window, overlap=overlap)
@@ -129,6 +130,14 @@ def special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
     first = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
     last = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
     return first, last
+
+
+def _check_vocabulary(tokenizer: PreTrainedTokenizerBase, folder: Path | str) -> None:
+    """Raise a BGAError if a tokenizer would fail at the first unknown word, as one does whose vocabulary was lost."""
+    model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    unknown = getattr(model, "unk_token", None)
+    if model is not None and unknown is not None and model.token_to_id(unknown) is None:
+        raise BGAError(Errors.B726.format(folder=folder, error=f"its vocabulary lacks {unknown}"))
 
 
 def _load(folder: Path | str, **settings: Any) -> PreTrainedTokenizerBase:

@@ -44,3 +44,8 @@ def record(
     after = {**kept, **figures, CAMPAIGNS: {**campaigns, campaign: entry}}
     write_json(path, after)
     return after
+
+
+def campaign_details(path: Path, campaign: str) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): What a campaign has written into the file; nothing if it hasn't."""
+    return ((read_json(path) or {}).get(CAMPAIGNS) or {}).get(campaign) or {}

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch, VisualStates, count_tokens
+from spacy_bga.errors import BGAError
 from tests.aligner.tiny import (
     VISION,
     has_gradient,
@@ -52,6 +53,12 @@ def test_frozen_features_are_the_encoders_own(vision: str, grid: int | None, cro
         torch.testing.assert_close(features, expected, atol=1e-5, rtol=1e-5)
         assert features.shape[2] == (branch.n_crop_tokens if crop else branch.n_image_tokens)
         assert not features.requires_grad
+
+
+def test_too_many_visual_tokens() -> None:
+    assert branch_of(max_crops=1, crop_grid=63).n_tokens == 1 + 2**2 + 1 + 63**2
+    with pytest.raises(BGAError, match=r"\[B128\].* 7,945 visual tokens, .*`max_crops`"):
+        branch_of(max_crops=2, crop_grid=63)
 
 
 def test_frozen_features_do_not_change_in_training() -> None:

@@ -14,6 +14,7 @@ from spacy.training import Example, biluo_tags_to_spans, iob_to_biluo
 from spacy_bga.aligner.crf import bio_tags
 from spacy_bga.errors import BGAError
 from spacy_bga.pipeline.tags import (
+    aligned_tags,
     allowed_tags,
     blocked_spans,
     content_tokens,
@@ -42,6 +43,7 @@ class Tagged:
 
     def __init__(self, words: list[str], tags: list[str | None]) -> None:
         self.predicted = make_doc(words)
+        self.reference = make_doc([*words, "other"])
         self.tags = tags
 
     def get_aligned_ner(self) -> list[str | None]:
@@ -94,6 +96,22 @@ def annotated(draw):
         if draw(st.booleans()) and any(not word.isspace() for word in words[start:end])
     ]
     return words, entities
+
+
+@settings(max_examples=200)
+@given(annotated(), st.lists(st.integers(0, 11), max_size=3), st.sampled_from(["outside", "missing", "unmodified"]))
+def test_aligned_tags_are_spacys(case, blocked, default):
+    words, entities = case
+    reference = make_doc(words)
+    spans = [Span(reference, start, end, label=label) for start, end, label in entities]
+    free = [i for i in sorted(set(blocked)) if i < len(words) and not any(s <= i < e for s, e, _ in entities)]
+    reference.set_ents(spans, blocked=[reference[i : i + 1] for i in free], default=default)
+    example = Example(make_doc(words), reference)
+    inside = {"L-": "I-", "U-": "B-"}
+    expected = [tag and inside.get(tag[:2], tag[:2]) + tag[2:] for tag in example.get_aligned_ner()]
+    tags = aligned_tags(example)
+    assert len(tags) == len(words)
+    assert [tags[i] for i in content_tokens(reference)] == [expected[i] for i in content_tokens(reference)]
 
 
 @settings(max_examples=150)

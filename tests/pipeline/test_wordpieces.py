@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import ByteLevelBPETokenizer
-from transformers import BertTokenizer, RobertaTokenizerFast
+from transformers import AutoTokenizer, BertTokenizer, RobertaTokenizerFast
 
+from spacy_bga.errors import BGAError
 from spacy_bga.pipeline.wordpieces import Pieces, WordpieceTokenizer, special_ids
 from spacy_bga.reliability.tiny import WORDS
 
@@ -90,6 +91,15 @@ class TestSplit:
         again = WordpieceTokenizer.from_files(wordpieces.to_files(), window=16, overlap=4)
         assert again.split(TEXT).ids.tolist() == wordpieces.split(TEXT).ids.tolist()
         assert again.tokenizer.add_prefix_space is True
+
+    def test_lost_vocabulary(self, text_encoder_folder: Path, tmp_path: Path):
+        """transformers makes a tokenizer of what is left, too."""
+        folder = tmp_path / "tokenizer"
+        AutoTokenizer.from_pretrained(text_encoder_folder).save_pretrained(folder)
+        (folder / "tokenizer.json").unlink()
+        (folder / "vocab.txt").write_text("")
+        with pytest.raises(BGAError, match=r"\[B726\].*vocabulary lacks \[UNK\]"):
+            WordpieceTokenizer.from_folder(folder, window=16, overlap=4)
 
     def test_special_ids(self, wordpieces: WordpieceTokenizer, byte_level_folder: Path):
         tokenizer = wordpieces.tokenizer

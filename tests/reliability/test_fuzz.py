@@ -105,9 +105,11 @@ def test_page(tmp_path: Path):
     guided = {"conll": {"inputs": 5000, "branches": 70, "features": 90, "kept": 12, "problems": 0}}
     rooms = {"corpus": {"taken": 3, "branches": 4}}
     details = {"seed": 0, "limits": {"cpu_s": 60.0, "memory_mb": 1500}, "kinds": found, "guided": guided}
+    details |= {"commits": {"texts": "def5678"}}
     details |= {"reach": {"texts": rooms, "all": rooms}, "defects": [{"what": "It broke.", "test": "tests/x.py::test"}]}
     page = reliability_page(record(tmp_path / "x.json", "fuzz", figures(found, guided), details, ORIGIN))
     assert "| inputs tried | 5,003 |" in page
+    assert "| 1.00 | 10 | def5678 |" in page
     assert "| conll | 5,000 | 70 | 12 |" in page
     assert "| texts | 3 of 4 |" in page
     assert "| It broke. | `tests/x.py::test` |" in page
@@ -177,6 +179,16 @@ class TestCommand:
         reach = found["campaigns"]["fuzz"]["reach"]["all"]["viewer"]
         assert 20 < reach["taken"] < reach["branches"]
         assert "## Hostile and broken input" in page.read_text(encoding="utf8")
+
+    def test_other_kinds_stay(self, tmp_path: Path):
+        output = tmp_path / "evidence.json"
+        for kind in ("pages", "corpora"):
+            options = ["--inputs", "8", "--kind", kind, "--work", tmp_path / "work", "--page", tmp_path / "page.md"]
+            result = CliRunner().invoke(app, [str(a) for a in ("reliability", "fuzz", *options, "--output", output)])
+            assert result.exit_code == 0, result.output
+        found = json.loads(output.read_text(encoding="utf8"))
+        assert list(found["inputs_tried"]) == ["corpora", "pages"]
+        assert set(found["campaigns"]["fuzz"]["commits"]) == {"corpora", "pages"}
 
     def test_unknown_kind(self, tmp_path: Path):
         result = CliRunner().invoke(app, ["reliability", "fuzz", "--kind", "songs", "--work", str(tmp_path)])

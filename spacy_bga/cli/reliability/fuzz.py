@@ -14,7 +14,9 @@ from spacy_bga.cli.reliability._campaign import EVIDENCE, PAGE, record_campaign,
 @reliability_app.command("fuzz")
 def fuzz_command(
     inputs: Annotated[int, typer.Option(min=1, help="How many inputs, of all forms together.")] = 110_000,
-    kind: Annotated[list[str] | None, typer.Option(help="Only this kind; may be repeated. By default all.")] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Only this kind, may be repeated; figures of others stay. By default all.")
+    ] = None,
     guided: Annotated[int, typer.Option(min=0, help="Inputs more for each target of Atheris; 0 without it.")] = 0,
     traced: Annotated[int, typer.Option(min=0, help="Inputs of each form to see which branches they take.")] = 0,
     seed: Annotated[int, typer.Option(help="Draws the inputs.")] = 0,
@@ -37,14 +39,25 @@ def fuzz_command(
         needed = ["hypothesis", "html5lib", *["atheris"][:guided], *["coverage"][:traced]]
         if missing := [name for name in needed if find_spec(name) is None]:
             raise BGAError(Errors.B730.format(packages=", ".join(missing)))
+        from spacy_bga.reliability.evidence import campaign_details
         from spacy_bga.reliability.fuzz.campaign import run_fuzz
         from spacy_bga.reliability.fuzz.kinds import KINDS, check_kinds
 
         kinds = check_kinds(kind or KINDS)
+        earlier = campaign_details(output, "fuzz") if kind else {}
         figures = record_campaign(
             "fuzz",
             output,
             page,
-            lambda: run_fuzz(work, inputs=inputs, seed=seed, kinds=kinds, guided=guided, traced=traced, progress=say),
+            lambda: run_fuzz(
+                work,
+                inputs=inputs,
+                seed=seed,
+                kinds=kinds,
+                guided=guided,
+                traced=traced,
+                earlier=earlier,
+                progress=say,
+            ),
         )
     raise typer.Exit(code=int(any(figures[name] for name in ("crashes", "unclear_errors", "forbidden_actions"))))

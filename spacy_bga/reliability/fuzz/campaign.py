@@ -18,7 +18,7 @@ from spacy_bga.evaluation.records import read_json, write_json
 from spacy_bga.reliability.fuzz.defects import DEFECTS
 from spacy_bga.reliability.fuzz.guard import CPU_LIMIT, MEMORY_LIMIT
 from spacy_bga.reliability.fuzz.guided import TARGETS, run_guided
-from spacy_bga.reliability.fuzz.kinds import Form, Kind, load_kind, quotas
+from spacy_bga.reliability.fuzz.kinds import KINDS, Form, Kind, load_kind, quotas
 from spacy_bga.reliability.fuzz.reach import merge_reach, trace
 from spacy_bga.reliability.fuzz.worker import EXAMPLES, Part, run_part
 
@@ -35,6 +35,7 @@ def run_fuzz(
     kinds: Sequence[str],
     guided: int = 0,
     traced: int = 0,
+    earlier: Mapping[str, Any] | None = None,
     progress: Progress = print,
 ) -> dict[str, Any]:
     """Try inputs of every form of some kinds.
@@ -43,6 +44,7 @@ def run_fuzz(
     inputs (int): How many, all forms together; they count once however often they are drawn. seed (int): Draws them.
     kinds (Sequence[str]): Some of `KINDS`. guided (int): How many inputs more Atheris tries on each of its targets.
     traced (int): How many inputs of each form are run once more to see which branches they take.
+    earlier (Optional[Mapping]): The details of an earlier campaign, of which kinds that aren't tried now are kept.
     progress (Callable): Told what happens.
     RETURNS (dict[str, Any]): "figures" and "details", see `evidence.record`.
     """
@@ -61,10 +63,28 @@ def run_fuzz(
             if traced:
                 reach.append(trace(kind, bench, traced, work / f"reach-{name}.coverage"))
     atheris = {target: _run_target(target, guided, seed=seed, work=work) for target in TARGETS if guided}
-    details = {"seed": seed, "limits": {"cpu_s": CPU_LIMIT, "memory_mb": MEMORY_LIMIT}, "kinds": found}
+    details: dict[str, Any] = {"seed": seed, "limits": {"cpu_s": CPU_LIMIT, "memory_mb": MEMORY_LIMIT}, "kinds": found}
+    details |= {"commits": dict.fromkeys([*found, *["guided"][: len(atheris)]], commit())}
     details |= {"guided": atheris, "defects": [dict(zip(("what", "test"), defect, strict=True)) for defect in DEFECTS]}
     details |= {"reach": merge_reach(reach)} if reach else {}
-    return {"figures": figures(found, atheris), "details": details}
+    details = _keep(earlier or {}, details)
+    return {"figures": figures(details["kinds"], details["guided"]), "details": details}
+
+
+def _keep(earlier: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): Details with what an earlier campaign knows beyond them."""
+    if not earlier:
+        return dict(details)
+    kept = dict(details)
+    for part in ("kinds", "guided"):
+        kept[part] = {**earlier[part], **details[part]}
+    tried = [*earlier["kinds"], *["guided"][: len(earlier["guided"])]]
+    whole = dict.fromkeys(tried, earlier["origin"]["commit"])  # of a campaign that no kind was tried anew of
+    kept["commits"] = {**whole, **earlier.get("commits", {}), **details["commits"]}
+    kept["kinds"] = {name: kept["kinds"][name] for name in KINDS if name in kept["kinds"]}
+    if "reach" in earlier:
+        kept.setdefault("reach", earlier["reach"])
+    return kept
 
 
 def figures(kinds: Mapping[str, Mapping[str, Any]], guided: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import spacy
+from catalogue import RegistryError
 from huggingface_hub import constants
 from hypothesis import strategies as st
 from spacy import registry
@@ -134,6 +135,8 @@ def attempt(bench: Bench, change: Change) -> str:
     """Make what the config describes; of a component, also initialize it, learn from an example, and tag."""
     try:
         return judge(lambda: _use_component(bench, change) if change.target == "component" else _use_function(change))
+    except RegistryError:  # spaCy's own, too: a name that begins with "@" asks for a registered function
+        return "RegistryError"
     except ValueError as error:
         if not str(error).startswith("[E961]"):
             raise

@@ -95,4 +95,12 @@ DEFECTS = (
         "The demo's messages were Markdown: what they quote could make a link, or ask for an image.",
         "tests/viewer/test_demo.py::test_a_message_is_shown_as_it_is",
     ),
+    (
+        "An image and its crops could make so many visual tokens that no training would ever end.",
+        "tests/aligner/test_visual.py::test_too_many_visual_tokens",
+    ),
+    (
+        "A tokenizer whose vocabulary was lost loaded, and failed at the first unknown word.",
+        "tests/pipeline/test_wordpieces.py::TestSplit::test_lost_vocabulary",
+    ),
 )

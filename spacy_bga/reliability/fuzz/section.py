@@ -11,11 +11,12 @@ ABOUT = """## Hostile and broken input
 
 Every input is drawn by [Hypothesis](https://hypothesis.readthedocs.io) from the strategies in
 `spacy_bga/reliability/fuzz`, by a seed, and counted once however often it is drawn. It has to get an answer, or one
-error of `spacy_bga.errors` (for a config also spaCy's own `ConfigValidationError`, or its E961 for a number that no
-JSON can hold): with a code, in at most 5,000 characters, none of which drives a terminal. The process that tries it
-ends where one input takes more than {cpu_s:g} seconds of the processor; more than {memory_mb:,g} MiB count as a fault.
-And Python's auditing refuses, and the campaign counts, whatever no input may bring about: a connection or a look-up of
-a name, another process, an object that is unpickled, a file that is read outside of the image root.
+error of `spacy_bga.errors` (for a config also spaCy's own `ConfigValidationError`, its `RegistryError` for an unknown
+function, or its E961 for a number that no JSON can hold): with a code, in at most 5,000 characters, none of which
+drives a terminal. The process that tries it ends where one input takes more than {cpu_s:g} seconds of the processor;
+more than {memory_mb:,g} MiB count as a fault. And Python's auditing refuses, and the campaign counts, whatever no input
+may bring about: a connection or a look-up of a name, another process, an object that is unpickled, a file that is read
+outside of the image root.
 
 - **Texts** stand between two others in `nlp.pipe(make_docs(nlp, texts))` with an error handler. These have to be tagged
   as ever, and an answer has to have the text's length, every character of it that can be encoded, and entities that
@@ -39,7 +40,7 @@ def fuzz_section(record: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             ABOUT.format(**details["limits"]),
             table(["what", "how many"], _totals(record)),
             table(
-                ["kind", "form", "inputs", "answers", "clear errors", "slowest, s", "memory, MiB"],
+                ["kind", "form", "inputs", "answers", "clear errors", "slowest, s", "memory, MiB", "at"],
                 _forms(details),
                 left=2,
             ),
@@ -71,6 +72,7 @@ def _forms(details: Mapping[str, Any]) -> list[tuple[str, ...]]:
             f"{sum(found['errors'].values()):,}",
             f"{found['slowest_s']:.2f}",
             f"{found['memory_mb']:,}",
+            details["commits"][kind],
         )
         for kind, forms in details["kinds"].items()
         for form, found in forms.items()
