@@ -47,7 +47,7 @@ def fuzz_section(record: Mapping[str, Any], details: Mapping[str, Any]) -> str:
             *_guided(details),
             *_reach(details),
             *_defects(details),
-            f"`{origin['command']}`, seed {details['seed']}, at {origin['commit']}.\n",
+            f"`{origin['command']}`, seed {details['seed']}, at {origin['commit']}.{_before(details)}\n",
         ]
     )
 
@@ -77,6 +77,13 @@ def _forms(details: Mapping[str, Any]) -> list[tuple[str, ...]]:
         for kind, forms in details["kinds"].items()
         for form, found in forms.items()
     ]
+
+
+def _before(details: Mapping[str, Any]) -> str:
+    others = sorted(set(details["commits"].values()) - {details["origin"]["commit"]})
+    if not others:
+        return ""
+    return f" What is of {' or '.join(others)} was tried before, by the same command without `--kind`."
 
 
 def _guided(details: Mapping[str, Any]) -> list[str]:
