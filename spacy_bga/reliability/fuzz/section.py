@@ -83,7 +83,7 @@ def _before(details: Mapping[str, Any]) -> str:
     others = sorted(set(details["commits"].values()) - {details["origin"]["commit"]})
     if not others:
         return ""
-    return f" What is of {' or '.join(others)} was tried before, by the same command without `--kind`."
+    return f" What is of {' or '.join(others)} was tried before, by the command that `reliability fuzz --help` shows."
 
 
 def _guided(details: Mapping[str, Any]) -> list[str]:
