@@ -136,7 +136,7 @@ def _check_vocabulary(tokenizer: PreTrainedTokenizerBase, folder: Path | str) ->
     """Raise a BGAError if a tokenizer would fail at the first unknown word, as one does whose vocabulary was lost."""
     model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
     unknown = getattr(model, "unk_token", None)
-    if model is not None and unknown is not None and model.token_to_id(unknown) is None:
+    if model is not None and unknown and model.token_to_id(unknown) is None:
         raise BGAError(Errors.B726.format(folder=folder, error=f"its vocabulary lacks {unknown}"))
 
 

@@ -76,11 +76,8 @@ def _keep(earlier: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, A
     if not earlier:
         return dict(details)
     kept = dict(details)
-    for part in ("kinds", "guided"):
+    for part in ("kinds", "commits", "guided"):
         kept[part] = {**earlier[part], **details[part]}
-    tried = [*earlier["kinds"], *["guided"][: len(earlier["guided"])]]
-    whole = dict.fromkeys(tried, earlier["origin"]["commit"])  # of a campaign that no kind was tried anew of
-    kept["commits"] = {**whole, **earlier.get("commits", {}), **details["commits"]}
     kept["kinds"] = {name: kept["kinds"][name] for name in KINDS if name in kept["kinds"]}
     if "reach" in earlier:
         kept.setdefault("reach", earlier["reach"])
