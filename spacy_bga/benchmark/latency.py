@@ -12,6 +12,7 @@ from spacy_bga.benchmark.setting import OURS, Setting
 from spacy_bga.benchmark.statistics import paired_ratio, percentile, processor_share, spread
 from spacy_bga.benchmark.taggers import Tagger, load
 from spacy_bga.benchmark.texts import read_texts
+from spacy_bga.benchmark.worker import workers
 
 PERCENTILES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
 
@@ -24,8 +25,10 @@ def measure(setting: Mapping[str, Any]) -> dict[str, Any]:
     """
     given = Setting.from_dict(setting)
     texts = sample(read_texts(given.texts, given.scale.texts), given.scale.latency_texts)
-    tasks = {c.name: partial(_tag_all, load(c), [str(text) for text in texts]) for c in given.contenders}
-    found = interleave(tasks, given.scale.repeats)
+    with workers({contender.name: partial(load, contender) for contender in given.contenders}) as taggers:
+        strings = [str(text) for text in texts]
+        tasks = {name: partial(tagger.call, _tag_all, strings) for name, tagger in taggers.items()}
+        found = interleave(tasks, given.scale.repeats)
     contenders: dict[str, Any] = {}
     medians: dict[str, list[float]] = {}
     for name, rounds in found.items():

@@ -15,6 +15,7 @@ from spacy_bga.benchmark.setting import OURS, Contender, Setting
 from spacy_bga.benchmark.statistics import compare, cpu, processor_share, spread, tidy, wall
 from spacy_bga.benchmark.taggers import Tagger, load, time_stream
 from spacy_bga.benchmark.texts import Text, n_words, read_texts
+from spacy_bga.benchmark.worker import workers
 
 WINDOW, OVERLAP = 128, 32  # of peers; ours say it themselves
 
@@ -27,22 +28,25 @@ def measure(setting: Mapping[str, Any]) -> dict[str, Any]:
     """
     given = Setting.from_dict(setting)
     texts = read_texts(given.texts, given.scale.texts)
-    taggers = {contender.name: load(contender) for contender in given.contenders}
     flops = {contender.name: _flops(contender, given, texts) for contender in given.contenders}
     encoder = json.loads((given.encoder / "config.json").read_text(encoding="utf8"))
     peak = peak_meter(encoder)
     sizes = []
-    for size in given.scale.batch_sizes:
-        tasks: dict[str, Any] = {name: partial(time_stream, tagger, texts, size) for name, tagger in taggers.items()}
-        found = interleave(tasks | {"": peak}, given.scale.repeats)
-        peaks = found.pop("")
-        sizes.append({"batch_size": size, **_tell(found, peaks, flops, n_words(texts))})
+    with workers({contender.name: partial(load, contender) for contender in given.contenders}) as taggers:
+        entities = {name: tagger.call(_count_entities, texts) for name, tagger in taggers.items()}
+        for size in given.scale.batch_sizes:
+            tasks: dict[str, Any] = {
+                name: partial(tagger.call, time_stream, texts, size) for name, tagger in taggers.items()
+            }
+            found = interleave(tasks | {"": peak}, given.scale.repeats)
+            peaks = found.pop("")
+            sizes.append({"batch_size": size, **_tell(found, peaks, flops, n_words(texts))})
     lengths = window_lengths(texts, given.encoder, window=WINDOW, overlap=OVERLAP)
     return {
         "documents": len(texts),
         "words": n_words(texts),
         "wordpieces": sum(lengths),
-        "entities": {"gold": sum(len(text.entities) for text in texts), **_entities(taggers, texts)},
+        "entities": {"gold": sum(len(text.entities) for text in texts), **entities},
         "mflops_per_word": {name: tidy(number / n_words(texts) / 1e6) for name, number in flops.items()},
         "by_batch_size": sizes,
     }
@@ -87,11 +91,8 @@ def _tell(
     }
 
 
-def _entities(taggers: Mapping[str, Tagger], texts: Sequence[Text]) -> dict[str, int | None]:
-    """How many entities each finds: a tagger that finds none would have an easier job."""
-    counts = {}
-    for name, tagger in taggers.items():
-        documents = tagger.prepare(texts)
-        tagger.stream(documents, 64)
-        counts[name] = tagger.count(documents)
-    return counts
+def _count_entities(tagger: Tagger, texts: Sequence[Text]) -> int | None:
+    """How many entities a tagger finds: one that finds none would have an easier job."""
+    documents = tagger.prepare(texts)
+    tagger.stream(documents, 64)
+    return tagger.count(documents)

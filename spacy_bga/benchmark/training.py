@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from spacy_bga.benchmark.rounds import Timing, interleave, timed
-from spacy_bga.benchmark.setting import SPACY, TEXT_ONLY, Setting
+from spacy_bga.benchmark.setting import SPACY, TEXT_ONLY, Contender, Setting
 from spacy_bga.benchmark.statistics import compare, processor_share, spread, wall
 from spacy_bga.benchmark.taggers import SpacyTagger, load
 from spacy_bga.benchmark.texts import Text, labels_of, read_texts
+from spacy_bga.benchmark.worker import workers
 
 DROPOUT = 0.1
 PLAIN = "plain_pytorch"
@@ -22,20 +24,18 @@ def measure(setting: Mapping[str, Any]) -> dict[str, Any]:
     setting (Mapping[str, Any]): What `Setting.to_dict` makes.
     RETURNS (dict[str, Any]): Each one's examples a second, and ratios.
     """
-    from spacy_bga.benchmark.plain_training import PlainTrainer
-
     given = Setting.from_dict(setting)
     scale = given.scale
     texts = read_texts(given.texts, scale.batch_size * scale.training_batches)
     batches = _batches(texts, scale.batch_size)
-    steppers: dict[str, Callable[[Sequence[Text]], Any]] = {
-        contender.name: _pipeline_step(load(contender))
+    makers: dict[str, Callable[[], Callable[[], Timing]]] = {
+        contender.name: partial(_pipeline_epoch, contender, batches)
         for contender in given.contenders
         if contender.name in (TEXT_ONLY, SPACY)
     }
-    steppers[PLAIN] = PlainTrainer(given.encoder, labels_of(texts), dropout=DROPOUT).step
-    tasks = {name: partial(_time_epoch, step, batches) for name, step in steppers.items()}
-    found = interleave(tasks, scale.repeats)
+    makers[PLAIN] = partial(_plain_epoch, given.encoder, labels_of(texts), batches)
+    with workers(makers) as epochs:
+        found = interleave({name: partial(epoch.call, _run) for name, epoch in epochs.items()}, scale.repeats)
     contenders = {
         name: {
             "examples_per_s": spread([len(texts) / seconds for seconds in wall(timings)]),
@@ -52,6 +52,18 @@ def _batches(texts: Sequence[Text], size: int) -> list[list[Text]]:
     """RETURNS (list[list[Text]]): Batches of texts of like length, as the configs' batcher makes them."""
     ordered = sorted(texts, key=lambda text: len(text.words))
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+
+
+def _plain_epoch(encoder: Path, labels: Sequence[str], batches: Sequence[Sequence[Text]]) -> Callable[[], Timing]:
+    """RETURNS (Callable[[], Timing]): Times a pass over the batches by the plain loop."""
+    from spacy_bga.benchmark.plain_training import PlainTrainer
+
+    return partial(_time_epoch, PlainTrainer(encoder, labels, dropout=DROPOUT).step, batches)
+
+
+def _pipeline_epoch(contender: Contender, batches: Sequence[Sequence[Text]]) -> Callable[[], Timing]:
+    """RETURNS (Callable[[], Timing]): Times a pass over the batches by a spaCy pipeline."""
+    return partial(_time_epoch, _pipeline_step(load(contender)), batches)
 
 
 def _pipeline_step(tagger: Any) -> Callable[[Sequence[Text]], Any]:
@@ -83,3 +95,7 @@ def _time_epoch(step: Callable[[Sequence[Text]], Any], batches: Sequence[Sequenc
             step(batch)
 
     return timed(epoch)
+
+
+def _run(epoch: Callable[[], Timing]) -> Timing:
+    return epoch()
