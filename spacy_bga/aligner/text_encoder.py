@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+from transformers.activations import GELUActivation
 
 from spacy_bga.aligner.attention import all_true, attend, masking_bias
 from spacy_bga.errors import BGAError, Errors
@@ -139,7 +140,7 @@ class TextEncoder(nn.Module):
             mixed = attend(query, key[:, own], value[:, own], heads=heads, bias=bias, dropout=dropout)
             mixed = mixed + gate * attend(query, key[:, shown], value[:, shown], heads=heads, dropout=dropout)
         attended = layer.attention.output(mixed, hidden)
-        return layer.output(layer.intermediate(attended), attended)
+        return layer.output(widen(layer.intermediate, attended), attended)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The pretrained encoder as it was: embeddings, then every layer without context.
@@ -155,6 +156,22 @@ class TextEncoder(nn.Module):
         for index in range(self.n_layers):
             hidden = self.layer(index, hidden, mask)
         return hidden
+
+
+def widen(intermediate: Any, hidden: Tensor) -> Tensor:
+    """The first half of a feed-forward layer. While tagging, the activation is computed in place: a second tensor of
+    that size does not fit into a processor's cache beside the first.
+
+    Args:
+        intermediate: transformers' module, `dense` and `intermediate_act_fn`.
+        hidden: (W, n, d).
+
+    Returns:
+        (W, n, f).
+    """
+    if torch.is_inference_mode_enabled() and isinstance(intermediate.intermediate_act_fn, GELUActivation):
+        return torch.ops.aten.gelu_(intermediate.dense(hidden))
+    return intermediate(hidden)
 
 
 def score_bias(mask: Tensor, context: Tensor | None, *, dtype: torch.dtype) -> Tensor | None:

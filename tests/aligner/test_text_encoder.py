@@ -67,6 +67,13 @@ def test_forward_equals_transformers(encoder: TextEncoder, lengths: tuple[int, .
         torch.testing.assert_close(encoder(ids, mask)[mask], expected[mask], atol=1e-5, rtol=1e-5)
 
 
+def test_tagging_computes_the_same_in_place(encoder: TextEncoder) -> None:
+    ids, mask = windows(encoder)
+    with torch.inference_mode():
+        tagging = encoder(ids, mask)
+    assert torch.equal(tagging, encoder(ids, mask))
+
+
 def test_layers_equal_hidden_states(encoder: TextEncoder) -> None:
     ids, mask = windows(encoder)
     with torch.no_grad():
