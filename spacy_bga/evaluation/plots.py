@@ -42,12 +42,10 @@ def curves_name(plan: str) -> str:
 
 def find_curves(records: Sequence[Record]) -> dict[str, list[Point]]:
     """RETURNS (dict[str, list[Point]]): By the curve's name, for each number of labelled texts the mean F1 over seeds
-    and the bounds of its standard deviation. Where any run names its curve, one that doesn't is on none: it may have
-    another test set."""
-    are_named = any("curve" in record for record in records)
+    and the bounds of its standard deviation. A run that names no curve is on none."""
     groups: dict[str, dict[int, list[Record]]] = {}
-    for name, group in by_run(records).items():
-        labelled, curve = group[0].get("labelled"), group[0].get("curve", None if are_named else name)
+    for group in by_run(records).values():
+        labelled, curve = group[0].get("labelled"), group[0].get("curve")
         if labelled is not None and curve is not None:
             groups.setdefault(curve, {}).setdefault(labelled, []).extend(group)
     curves = {}

@@ -113,7 +113,7 @@ def test_curves_of_few_labels(tmp_path: Path):
     assert list(curves) == ["text only", "bga"]
     elsewhere = counted("elsewhere", 0, 60, labelled=500, plan="labels")  # it names no curve: another test set, say
     assert find_curves([*records, elsewhere]) == curves
-    assert find_curves([elsewhere]) == {"elsewhere": [(500, 75.0, 75.0, 75.0)]}
+    assert find_curves([elsewhere]) == {}
     assert [x for x, *_ in curves["text only"]] == [100, 300]
     assert curves["bga"] == [(300, 75.0, 75.0, 75.0)]
     page = write_page(tmp_path)
