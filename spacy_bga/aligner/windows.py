@@ -107,10 +107,10 @@ def plan_chunks(widths: Sequence[int], limit: int, *, overhead: int | None = Non
     A chunk costs its wordpieces, padding included, and what it takes to start one, as much as `overhead` wordpieces.
 
     widths (Sequence[int]): Of each window, ascending. limit (int): The most wordpieces of a chunk of several windows,
-        padding included. overhead (Optional[int]): None: a sixteenth of the limit.
+        padding included. overhead (Optional[int]): None: an eighth of the limit.
     RETURNS (list[int]): Where each chunk ends.
     """
-    overhead = limit // 16 if overhead is None else overhead
+    overhead = limit // 8 if overhead is None else overhead
     ends = [i for i in range(1, len(widths) + 1) if i == len(widths) or widths[i] != widths[i - 1]]
     starts = [0, *ends]
     costs, origins = [0], [0]  # of the windows up to each start, and where the last cut before it lies
