@@ -447,6 +447,11 @@ class Errors(metaclass=_Coded):
         "The run {run} of {path} is scored with real images, but its image root `test_images` is no folder: {folder}. "
         "Set it, or take `real` out of the run's `contexts`."
     )
+    # 78x: labels to learn from
+    B780 = (
+        "The pipeline does not say how sure it is of '{entity}' ({label}): only a `bga_ner` does. Set --threshold 0 to "
+        "take all that it finds."
+    )
 
 
 class Warnings(metaclass=_Coded):

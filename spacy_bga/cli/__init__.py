@@ -13,6 +13,7 @@ from spacy_bga.cli.evaluate import evaluate_command
 from spacy_bga.cli.export import export_command
 from spacy_bga.cli.init_config import init_config_command
 from spacy_bga.cli.init_project import init_project_command
+from spacy_bga.cli.label import label_command
 from spacy_bga.cli.measure_package import measure_package_command
 from spacy_bga.cli.model_card import model_card_command
 from spacy_bga.cli.pointing import pointing_command
@@ -39,6 +40,7 @@ __all__ = [
     "export_command",
     "init_config_command",
     "init_project_command",
+    "label_command",
     "measure_package_command",
     "model_card_command",
     "pointing_command",
