@@ -452,6 +452,8 @@ class Errors(metaclass=_Coded):
         "The pipeline does not say how sure it is of '{entity}' ({label}): only a `bga_ner` does. Set --threshold 0 to "
         "take all that it finds."
     )
+    B781 = "The pipeline has learnt no labels, so that it can give none. Its components: {pipes}."
+    B782 = "None of the {number} texts of {path} could be tagged. The first one: {first}"
 
 
 class Warnings(metaclass=_Coded):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -55,7 +56,13 @@ def _start_method() -> BaseContext:
 
 
 def _make(maker: Callable[[], Any]) -> None:
+    import torch
+
+    from spacy_bga.pipeline.bridge import keep_threads
+
     global _subject
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
+    keep_threads()
     _subject = maker()
 
 

@@ -22,15 +22,19 @@ def label_command(
 ) -> None:
     """Label texts by a pipeline that has learnt from few, so that another one can learn from many: self-training.
 
-    Entities that the pipeline is not sure of are neither taken nor denied: their tokens count as not annotated. Texts
-    that have labels keep them. Paths of images are kept, so that what comes out can stand in for `paths.pairs`.
+    Entities that the pipeline is not sure of are neither taken nor denied: their tokens count as not annotated. What it
+    overlooks counts as no entity. Texts that have labels keep them. Paths of images are kept, so that what comes out
+    can stand in for `paths.pairs`.
 
     Example: python -m spacy_bga label training/model-best corpus/pairs/train corpus/pairs_labelled.spacy
     """
+    from spacy_bga.errors import BGAError, Errors
     from spacy_bga.evaluation.pseudo_labels import label_corpus
     from spacy_bga.evaluation.tagging import load_pipeline
 
     with exit_on_error():
+        if output.suffix != ".spacy":
+            raise BGAError(Errors.B332.format(path=output))
         found = label_corpus(load_pipeline(model), corpus, threshold=threshold, images=images)
     found.to_disk(output)
     for notice in found.notices:

@@ -10,8 +10,9 @@ from pathlib import Path
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 
+from spacy_bga.corpus.images import get_images
 from spacy_bga.errors import BGAError, Errors
-from spacy_bga.evaluation.tagging import read_gold, tag_texts
+from spacy_bga.evaluation.tagging import image_attr, knows_labels, read_gold, tag_texts
 from spacy_bga.pipeline.confidence import get_confidence
 
 
@@ -19,9 +20,10 @@ from spacy_bga.pipeline.confidence import get_confidence
 class PseudoLabels:
     """What a pipeline made of a corpus.
 
-    docs (list[Doc]): The texts, labelled, with the paths of their images. sure, unsure (Counter[str]): By label, the
-        entities that were taken and those that were left open.
-    annotated (int): Texts that had labels, and kept them. notices (list[str]): What a reader should know of.
+    docs (list[Doc]): The texts with their entities and the paths of their images, and nothing else that a pipeline set.
+    sure, unsure (Counter[str]): By label, the entities that were taken and those that were left open.
+    annotated (int): Texts with annotated tokens, which are as they were.
+    notices (list[str]): What a reader should know of.
     """
 
     docs: list[Doc] = field(default_factory=list)
@@ -33,24 +35,30 @@ class PseudoLabels:
     def to_disk(self, path: Path) -> None:
         """Write the texts as a .spacy file."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        DocBin(docs=self.docs, store_user_data=True).to_disk(path)
+        DocBin(attrs=["ENT_IOB", "ENT_TYPE"], docs=self.docs, store_user_data=True).to_disk(path)
 
 
 def label_corpus(nlp: Language, corpus: Path, *, threshold: float, images: Path | None = None) -> PseudoLabels:
-    """Label texts by a pipeline. What it is not sure of is left open: the loss of a `bga_ner` sums over all tags that
-    such a token may have, so that nothing is learnt of it.
+    """Label texts by a pipeline. Entities that it is not sure of are left open: the loss of a `bga_ner` sums over all
+    tags that their tokens may have, so that nothing is learnt of them. What it overlooks is no entity.
 
     nlp (Language): The pipeline. corpus (Path): A .spacy file, a folder of them, or JSONL.
     threshold (float): The least confidence of an entity, from 0 to 1; 0 takes all, whatever their confidence.
     images (Optional[Path]): The image root, for a pipeline that looks at images.
-    RETURNS (PseudoLabels): The texts. Those that are annotated stay as they are, those that can't be tagged are left
-        out.
-    RAISES (BGAError): There is no such corpus, or an entity has no confidence to be compared.
+    RETURNS (PseudoLabels): The texts. Those with annotated tokens stay as they are; those that can't be tagged, and
+        those without tokens, are left out.
+    RAISES (BGAError): There is no such corpus, the pipeline knows no labels or can tag none of the texts, or an entity
+        has no confidence to be compared.
     """
+    if not knows_labels(nlp):
+        raise BGAError(Errors.B781.format(pipes=", ".join(nlp.pipe_names) or "none"))
     gold, notices = read_gold(nlp, corpus)
+    gold = [doc for doc in gold if len(doc)]
     found = PseudoLabels(notices=notices)
     open_texts = [doc for doc in gold if not doc.has_annotation("ENT_IOB")]
     docs, problems = tag_texts(nlp, open_texts, images)
+    if problems and not any(docs):
+        raise BGAError(Errors.B782.format(number=len(docs), path=corpus, first=problems[0]))
     if problems:
         found.notices.append(f"{len(problems)} texts could not be tagged. The first one: {problems[0]}")
     tagged = iter(docs)
@@ -63,8 +71,16 @@ def label_corpus(nlp: Language, corpus: Path, *, threshold: float, images: Path 
             found.unsure.update(ent.label_ for ent in unsure)
             found.sure.update(ent.label_ for ent in set(labelled.ents) - set(unsure))
             leave_open(labelled, unsure)
-            found.docs.append(labelled)
+            found.docs.append(keep_images(labelled, attr=image_attr(nlp)))
     return found
+
+
+def keep_images(doc: Doc, *, attr: str) -> Doc:
+    """RETURNS (Doc): The document, rid of what components noted on it, but for the paths of its images."""
+    images = get_images(doc, attr=attr)
+    doc.user_data.clear()
+    doc._.set(attr, images or None)
+    return doc
 
 
 def leave_open(doc: Doc, unsure: Iterable[Span]) -> None:

@@ -97,7 +97,7 @@ def tag_corpus(nlp: Language, corpus: Path, images: Path | None, *, limit: int |
     RAISES (BGAError): There is no such corpus, or nothing in it.
     """
     gold, notices = read_gold(nlp, corpus, limit=limit)
-    if not _knows_labels(nlp):
+    if not knows_labels(nlp):
         notices.append("The pipeline knows no labels yet: the entities are those of the corpus.")
         return Tagged(gold, [], notices)
     docs, problems = tag_texts(nlp, gold, images)
@@ -191,7 +191,7 @@ def _untagged(nlp: Language, gold: Doc, attr: str) -> Doc:
     return doc
 
 
-def _knows_labels(nlp: Language) -> bool:
+def knows_labels(nlp: Language) -> bool:
     """RETURNS (bool): Whether any component may set entities."""
     from spacy_bga.pipeline.bga_ner import BGANer
 

@@ -332,3 +332,9 @@ def limit_worker_threads() -> None:
     if not _threads_limited and (os.getpid() != _MAIN_PROCESS or multiprocessing.parent_process() is not None):
         torch.set_num_threads(1)
         _threads_limited = True
+
+
+def keep_threads() -> None:
+    """Leave a worker process the threads that it has: whoever started it has chosen them."""
+    global _threads_limited
+    _threads_limited = True

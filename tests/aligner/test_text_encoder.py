@@ -19,7 +19,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from spacy_bga.aligner.text_encoder import TextEncoder
+from spacy_bga.aligner.text_encoder import TextEncoder, widen
 from spacy_bga.errors import BGAError
 
 TINY = {
@@ -72,6 +72,13 @@ def test_tagging_computes_the_same_in_place(encoder: TextEncoder) -> None:
     with torch.inference_mode():
         tagging = encoder(ids, mask)
     assert torch.equal(tagging, encoder(ids, mask))
+    intermediate = encoder.model.encoder.layer[0].intermediate
+    made = []
+    intermediate.dense.register_forward_hook(lambda module, given, output: made.append(output))
+    hidden = torch.randn(1, 3, encoder.width)
+    with torch.inference_mode():
+        assert widen(intermediate, hidden) is made[0]
+    assert widen(intermediate, hidden) is not made[1]
 
 
 def test_layers_equal_hidden_states(encoder: TextEncoder) -> None:

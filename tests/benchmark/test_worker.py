@@ -4,8 +4,10 @@ import os
 from functools import partial
 
 import pytest
+import torch
 
 from spacy_bga.benchmark.worker import workers
+from spacy_bga.pipeline.bridge import limit_worker_threads
 
 
 def fail() -> None:
@@ -27,6 +29,20 @@ def test_what_goes_wrong_in_them_is_raised_here():
         pass
     with workers({"a": list}) as found, pytest.raises(IndexError):
         found["a"].call(list.pop)
+
+
+def test_they_have_the_threads_that_they_were_given():
+    with workers({"a": _take_two_threads}) as found:
+        assert found["a"].call(_threads_while_tagging) == 2
+
+
+def _take_two_threads() -> None:
+    torch.set_num_threads(2)
+
+
+def _threads_while_tagging(_: object) -> int:
+    limit_worker_threads()  # as `bga_ner` does before it tags
+    return torch.get_num_threads()
 
 
 def _process(_: object) -> int:

@@ -1,4 +1,4 @@
-"""What a pipeline is sure of becomes a label, what it is not stays open, and nothing else is lost."""
+"""What a pipeline is sure of becomes a label, what it is not stays open, and images are kept."""
 
 from __future__ import annotations
 
@@ -66,6 +66,8 @@ def test_what_is_unsure_stays_open(nlp: Language, corpus: Path):
     assert iob(third) == ["BORG"]  # its own label
     assert (found.sure, found.unsure) == ({"PER": 1}, {"LOC": 1})
     assert len(found.docs) == 4  # the empty one has nothing to label
+    assert found.annotated == 1
+    assert [key[1] for key in first.user_data] == ["image"]  # what the pipeline noted is no label
     assert "1 texts could not be tagged" in found.notices[0]
 
 
@@ -88,6 +90,14 @@ def test_a_pipeline_that_does_not_say_how_sure_it_is(corpus: Path):
     assert label_corpus(nlp, corpus, threshold=0.0).sure == {"LOC": 2}
 
 
+def test_a_pipeline_that_can_give_no_labels(nlp: Language, corpus: Path, tmp_path: Path):
+    with pytest.raises(BGAError, match=r"B781.*none"):
+        label_corpus(spacy.blank("en"), corpus, threshold=0.9)
+    DocBin(docs=[nlp.make_doc("an error")]).to_disk(tmp_path / "bad.spacy")
+    with pytest.raises(BGAError, match=r"B782.*not this one"):
+        label_corpus(nlp, tmp_path / "bad.spacy", threshold=0.9)
+
+
 def test_two_entities_of_a_long_text():
     doc = Doc(spacy.blank("en").vocab, words=["a"] * 5000)
     doc.set_ents([Span(doc, 0, 2, label="A"), Span(doc, 4998, 5000, label="B")], default="outside")
@@ -105,6 +115,9 @@ def test_the_console(nlp: Language, corpus: Path, tmp_path: Path):
     docs = list(DocBin().from_disk(output).get_docs(spacy.blank("en").vocab))
     assert [iob(docs[0]), iob(docs[2])] == [["BPER", "O", ""], ["BORG"]]
     assert get_images(docs[0]) == ["photos/1.png"]
+    other = CliRunner().invoke(app, ["label", str(tmp_path / "model"), str(corpus), str(tmp_path / "labelled")])
+    assert other.exit_code == 1
+    assert "should end in .spacy" in other.output
     missing = CliRunner().invoke(app, ["label", str(tmp_path / "model"), str(tmp_path / "none.spacy"), str(output)])
     assert missing.exit_code == 1
     assert "none.spacy" in missing.output
