@@ -124,10 +124,16 @@ def _table_or_none(titles: list[str], rows: list[list]) -> str:
 
 def evidence(files: Sequence[Path]) -> str:
     """RETURNS (str): A page that lists the files of evidence and what each of them holds."""
-    rows = [[f"[{path.name}](evidence/{path.name})", ", ".join(sorted(srsly.read_json(path)))] for path in files]
+    rows = [[f"[{path.name}](evidence/{path.name})", _held(srsly.read_json(path))] for path in files]
     return "# Evidence\n\nThe numbers behind the pages before this one, as commands wrote them.\n\n" + table(
         ["File", "Holds"], rows, left=2
     )
+
+
+def _held(content: dict | list) -> str:
+    """RETURNS (str): The keys of a file of evidence; of a list of runs, those of any."""
+    keys = content if isinstance(content, dict) else {key for run in content for key in run}
+    return ("" if isinstance(content, dict) else f"{len(content)} runs: ") + ", ".join(sorted(keys))
 
 
 @cache
