@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import DocBin
@@ -118,12 +119,13 @@ def test_the_longest_of_overlapping_spans_counts(nlp):
     assert doc[4].ent_iob_ == ""
 
 
+BLANK = spacy.blank("xx")
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30), st.data())
 @settings(max_examples=100)
 def test_any_spans_on_any_text(text, data):
-    import spacy
-
-    make_doc = spacy.blank("xx").make_doc
+    make_doc = BLANK.make_doc
     borders = st.integers(0, len(text))
     pairs = data.draw(st.lists(st.tuples(borders, borders).filter(lambda p: p[0] < p[1]), max_size=5))
     chosen = tuple(CharSpan(start, end, "PER") for start, end in pairs)
