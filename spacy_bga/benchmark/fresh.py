@@ -46,6 +46,13 @@ def answer(job: Path, output: Path) -> None:
     output.write_text(json.dumps(found), encoding="utf8")
 
 
+def take_threads() -> None:
+    """Let torch have the threads that its process was given."""
+    import torch
+
+    torch.set_num_threads(int(os.environ.get(THREADS[0], torch.get_num_threads())))
+
+
 def fix_threads(number: int) -> None:
     """Fix the threads of a process that has not imported torch yet, and keep it off the network."""
     os.environ |= dict.fromkeys(THREADS, str(number))

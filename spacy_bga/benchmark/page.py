@@ -15,7 +15,8 @@ Everything is compared in one run: all take turns, round by round, on the same t
 encoders of the same shape. A number is the median of the rounds, with the lowest and the highest in brackets; a ratio
 is the median of the rounds' own ratios. `bga` and `text_only` are this package's pipelines, `onnx` and `int8` what was
 exported from the first, `spacy` is `transformer` + `ner` as spaCy's quickstart has them, and `huggingface` a plain loop
-around a model for token classification, which makes neither documents nor spans.
+around a model for token classification, which makes neither documents nor spans. Throughput, latency and training are
+timed with each of them in a process of its own.
 """
 CLAIMS = {
     "throughput_ratio_fp32": "`nlp.pipe`: BGA, times as fast as `spacy`",

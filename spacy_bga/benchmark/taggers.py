@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
+from spacy_bga.benchmark.fresh import take_threads
 from spacy_bga.benchmark.rounds import Timing, timed
 from spacy_bga.benchmark.setting import Contender
 from spacy_bga.benchmark.texts import Text
@@ -49,11 +50,7 @@ class SpacyTagger:
 
 def load(contender: Contender) -> Tagger:
     """RETURNS (Tagger): The contender, ready to tag. Torch gets as many threads as the process was given."""
-    import os
-
-    import torch
-
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
+    take_threads()
     if contender.kind == "huggingface":
         from spacy_bga.benchmark.huggingface import HuggingFaceTagger
 

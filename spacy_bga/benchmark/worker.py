@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
+
+from spacy_bga.benchmark.fresh import take_threads
 
 T = TypeVar("T")
 IMPORTED = ["spacy_bga.benchmark.huggingface", "spacy_transformers"]  # by most objects, so only once
@@ -56,12 +57,10 @@ def _start_method() -> BaseContext:
 
 
 def _make(maker: Callable[[], Any]) -> None:
-    import torch
-
     from spacy_bga.pipeline.bridge import keep_threads
 
     global _subject
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
+    take_threads()
     keep_threads()
     _subject = maker()
 
