@@ -176,7 +176,7 @@ def test_an_array_of_objects_in_the_feature_cache(marker: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", [b"O", b"|O", "|O", "O"])
-def test_an_array_of_objects_in_a_corpus(kind: Any, payload: bytes, tmp_path: Path):
+def test_an_array_of_objects_in_a_corpus(kind: Any, payload: bytes, marker: Path, tmp_path: Path):
     """What DocBin keeps of `Doc._` is msgpack with arrays of NumPy in it; one of objects would be a pickle."""
     nlp = spacy.blank("en")
     array = {b"nd": True, b"type": kind, b"kind": b"", b"shape": (1,), b"data": payload}
@@ -186,6 +186,7 @@ def test_an_array_of_objects_in_a_corpus(kind: Any, payload: bytes, tmp_path: Pa
     doc_bin.to_disk(tmp_path / "docs.spacy")
     with suppress(ValueError, TypeError):  # "cannot create an OBJECT array from memory buffer"
         list(ImageCorpus(tmp_path / "docs.spacy", on_missing="ignore")(nlp))
+    assert not marker.exists()
 
 
 @pytest.mark.parametrize(

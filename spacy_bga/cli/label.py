@@ -28,15 +28,14 @@ def label_command(
 
     Example: python -m spacy_bga label training/model-best corpus/pairs/train corpus/pairs_labelled.spacy
     """
-    from spacy_bga.errors import BGAError, Errors
+    from spacy_bga.corpus.convert import check_output, write_docs
     from spacy_bga.evaluation.pseudo_labels import label_corpus
     from spacy_bga.evaluation.tagging import load_pipeline
 
     with exit_on_error():
-        if output.suffix != ".spacy":
-            raise BGAError(Errors.B332.format(path=output))
+        check_output(output)
         found = label_corpus(load_pipeline(model), corpus, threshold=threshold, images=images)
-    found.to_disk(output)
+    write_docs(found.docs, output)
     for notice in found.notices:
         typer.echo(notice, err=True)
     typer.echo(f"{len(found.docs)} texts, {found.annotated} of them as they were")

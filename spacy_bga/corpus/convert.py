@@ -91,7 +91,7 @@ def convert(
         raise BGAError(Errors.B333.format(path=source, format=format, problems=problems))
     if shuffle_images is not None:
         tally.images_shuffled = permute_images(docs, seed=shuffle_images)
-    _write(docs, output)
+    write_docs(docs, output)
     return tally.report()
 
 
@@ -204,7 +204,8 @@ def _count(doc: Doc, tally: Tally) -> None:
     tally.entities.update(ent.label_ for ent in doc.ents)
 
 
-def _write(docs: Sequence[Doc], output: Path) -> None:
+def write_docs(docs: Sequence[Doc], output: Path) -> None:
+    """Write documents with their entities, the paths of their images, and nothing else that a pipeline may have set."""
     output.parent.mkdir(parents=True, exist_ok=True)
     doc_bin = DocBin(attrs=["ENT_IOB", "ENT_TYPE"], store_user_data=True)
     for doc in docs:
@@ -212,13 +213,18 @@ def _write(docs: Sequence[Doc], output: Path) -> None:
     doc_bin.to_disk(output)
 
 
+def check_output(path: Path) -> None:
+    """Raise a BGAError if spaCy's readers would not find a file of this name."""
+    if path.suffix != ".spacy":
+        raise BGAError(Errors.B332.format(path=path))
+
+
 def _check_places(source: Path, output: Path, images: Path | None) -> None:
     if not source.is_file():
         raise BGAError(Errors.B330.format(path=source))
     if images is not None and not images.is_dir():
         raise BGAError(Errors.B331.format(path=images))
-    if output.suffix != ".spacy":
-        raise BGAError(Errors.B332.format(path=output))
+    check_output(output)
 
 
 def _detect_format(source: Path) -> Format:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import Doc, Span
 
 from spacy_bga.corpus.images import get_images
 from spacy_bga.errors import BGAError, Errors
@@ -31,11 +31,6 @@ class PseudoLabels:
     unsure: Counter[str] = field(default_factory=Counter)
     annotated: int = 0
     notices: list[str] = field(default_factory=list)
-
-    def to_disk(self, path: Path) -> None:
-        """Write the texts as a .spacy file."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        DocBin(attrs=["ENT_IOB", "ENT_TYPE"], docs=self.docs, store_user_data=True).to_disk(path)
 
 
 def label_corpus(nlp: Language, corpus: Path, *, threshold: float, images: Path | None = None) -> PseudoLabels:
@@ -61,7 +56,7 @@ def label_corpus(nlp: Language, corpus: Path, *, threshold: float, images: Path 
         raise BGAError(Errors.B782.format(number=len(docs), path=corpus, first=problems[0]))
     if problems:
         found.notices.append(f"{len(problems)} texts could not be tagged. The first one: {problems[0]}")
-    tagged = iter(docs)
+    attr, tagged = image_attr(nlp), iter(docs)
     for doc in gold:
         if doc.has_annotation("ENT_IOB"):
             found.docs.append(doc)
@@ -71,7 +66,7 @@ def label_corpus(nlp: Language, corpus: Path, *, threshold: float, images: Path 
             found.unsure.update(ent.label_ for ent in unsure)
             found.sure.update(ent.label_ for ent in set(labelled.ents) - set(unsure))
             leave_open(labelled, unsure)
-            found.docs.append(keep_images(labelled, attr=image_attr(nlp)))
+            found.docs.append(keep_images(labelled, attr=attr))
     return found
 
 
