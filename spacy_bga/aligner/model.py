@@ -18,6 +18,7 @@ from spacy_bga.aligner.config import BGAConfig
 from spacy_bga.aligner.crf import CRF
 from spacy_bga.aligner.generator import CrossModalGenerator
 from spacy_bga.aligner.layer import BGALayer, Sampled
+from spacy_bga.aligner.layout import lay_out_for_tagging
 from spacy_bga.aligner.text_encoder import TextEncoder
 from spacy_bga.aligner.vision_encoder import VisionEncoder
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch, VisualStates
@@ -336,6 +337,7 @@ class BGAModel(nn.Module):
             with no_init_weights():  # the weights are about to be loaded, and drawing them takes longer
                 check_weights(lambda: cls.from_config(config), config, state, source=source)
                 model = cls.from_config(config)
+            lay_out_for_tagging(model)
             model.load_state_dict(state)
         except BGAError:
             raise

@@ -16,6 +16,7 @@ from thinc.shims.shim import Shim
 from thinc.util import get_torch_default_device
 
 from spacy_bga.aligner.config import BGAConfig
+from spacy_bga.aligner.layout import lay_out_for_training
 from spacy_bga.aligner.model import BGAModel
 from spacy_bga.errors import BGAError, Errors, reason
 from spacy_bga.pipeline.backends import Backend, InferenceGraph, Precision
@@ -93,6 +94,7 @@ class BGAShim(Shim):
 
     def _get_optimizer(self) -> TorchOptimizer:
         if self._optimizer is None:
+            lay_out_for_training(self.aligner)
             self._optimizer = TorchOptimizer(self.aligner, self.rate_scales)
         return self._optimizer
 

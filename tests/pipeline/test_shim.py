@@ -19,7 +19,9 @@ import srsly
 import torch
 from safetensors.torch import load_file, save_file
 from spacy.language import Language
+from spacy.util import fix_random_seed
 
+from spacy_bga.aligner.layout import lay_out_for_training
 from spacy_bga.errors import BGAError
 from spacy_bga.pipeline.bga_ner import BGANer
 from spacy_bga.pipeline.bridge import get_shim
@@ -281,3 +283,18 @@ class TestDamage:
         message["weights"] = message["weights"][:1000]
         with pytest.raises(BGAError, match="B108"):
             copy.deepcopy(shim).from_bytes(srsly.msgpack_dumps(message))
+
+
+class TestLayout:
+    """Weights lie in memory as tagging reads them from when they are loaded until they learn."""
+
+    def test_it_learns_the_same(self, tagger: Language, nlp: Language, tmp_path: Path):
+        tagger.to_disk(tmp_path)
+        loaded, laid_out = spacy.load(tmp_path), spacy.load(tmp_path)
+        lay_out_for_training(aligner_of(laid_out))
+        assert not aligner_of(loaded).text_encoder.model.encoder.layer[0].output.dense.weight.is_contiguous()
+        for pipeline in (loaded, laid_out):
+            fix_random_seed(0)
+            train(pipeline, make_examples(pipeline), steps=2, drop=0.1)
+        assert not torch.equal(state(loaded)["head.weight"], state(tagger)["head.weight"])
+        assert all(torch.equal(tensor, state(laid_out)[name]) for name, tensor in state(loaded).items())
