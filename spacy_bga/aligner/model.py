@@ -19,6 +19,7 @@ from spacy_bga.aligner.crf import CRF
 from spacy_bga.aligner.generator import CrossModalGenerator
 from spacy_bga.aligner.layer import BGALayer, Sampled
 from spacy_bga.aligner.layout import lay_out_for_tagging
+from spacy_bga.aligner.packing import arrange
 from spacy_bga.aligner.text_encoder import TextEncoder
 from spacy_bga.aligner.vision_encoder import VisionEncoder
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch, VisualStates
@@ -139,18 +140,20 @@ class BGAModel(nn.Module):
         """
         real_context = 1.0 if real else self.config.real_context * self.training
         ids, mask = text.ids, text.mask
-        hidden = self.text_encoder.embed(ids, mask)
+        windows = arrange(mask)
+        hidden = windows.pack(self.text_encoder.embed(ids, mask))
         states = VisualStates(self.visual, images) if images is not None and self.visual is not None else None
         stages: list[Stage] = []
         terms: dict[str, list[Tensor]] = {}
         for index in range(self.text_encoder.n_layers):
             if index not in self.config.text_layers:
-                hidden = self.text_encoder.layer(index, hidden, mask)
+                hidden = self.text_encoder.layer(index, hidden, windows)
                 continue
             number = self.config.text_layers.index(index)
             layer = cast(BGALayer, self.layers[number])
-            sampled = layer.sample(hidden, mask, stages[-1].text.kept if stages else mask.to(hidden.dtype))
-            generated = self.generate(number, hidden, sampled.kept)
+            tokens = windows.unpack(hidden)
+            sampled = layer.sample(tokens, mask, stages[-1].text.kept if stages else mask.to(hidden.dtype))
+            generated = self.generate(number, tokens, sampled.kept)
             visual, shown = None, generated
             if states is not None and images is not None:
                 previous = stages[-1].visual if stages else None
@@ -162,9 +165,11 @@ class BGAModel(nn.Module):
             if not tagged and len(stages) == len(self.layers):
                 break
             hidden = self.text_encoder.layer(
-                index, hidden, mask, context=self._shown(layer.to_text(shown)), context_gate=layer.context_gate
+                index, hidden, windows, context=self._shown(layer.to_text(shown)), context_gate=layer.context_gate
             )
-        return Encoding(hidden, {name: torch.stack(values).mean() for name, values in terms.items()}, stages)
+        return Encoding(
+            windows.unpack(hidden), {name: torch.stack(values).mean() for name, values in terms.items()}, stages
+        )
 
     def generate(self, number: int, memory: Tensor, kept: Tensor) -> Tensor:
         """G_t2v: (W, m, d_v) visual features by a BGA layer's number, from textual tokens (W, n, d) and their mask."""

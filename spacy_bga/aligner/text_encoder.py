@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.activations import GELUActivation
 
-from spacy_bga.aligner.attention import all_true, attend, masking_bias
+from spacy_bga.aligner.packing import Padded, arrange
 from spacy_bga.errors import BGAError, Errors
 
 # What each family's class must be told so that it builds no pooler. Same anatomy, same names inside.
@@ -104,7 +104,7 @@ class TextEncoder(nn.Module):
         self,
         index: int,
         hidden: Tensor,
-        mask: Tensor,
+        windows: Padded,
         *,
         context: Tensor | None = None,
         context_gate: Tensor | None = None,
@@ -116,29 +116,27 @@ class TextEncoder(nn.Module):
 
         Args:
             index: which layer.
-            hidden: (W, n, d).
-            mask: (W, n) bool, False on padding.
+            hidden: rows of windows, (W, n, d) or packed (N, d).
+            windows: how they lie.
             context: (W, m, d), more keys and values, all of them attended to.
             context_gate: (heads,), or None for one softmax over both.
 
         Returns:
-            (W, n, d).
+            Rows, as `hidden`.
         """
         layer = self.model.encoder.layer[index]
         attention = layer.attention.self
         heads = attention.num_attention_heads
-        dropout = attention.dropout.p if self.training else 0.0  # the module's: whoever sets its rate is obeyed
-        source = hidden if context is None else torch.cat([context, hidden], dim=1)
-        query, key, value = attention.query(hidden), attention.key(source), attention.value(source)
-        if context is None or context_gate is None:
-            bias = score_bias(mask, context, dtype=hidden.dtype)
-            mixed = attend(query, key, value, heads=heads, bias=bias, dropout=dropout)
-        else:
-            shown, own = slice(context.shape[1]), slice(context.shape[1], None)
-            bias = score_bias(mask, None, dtype=hidden.dtype)
-            gate = context_gate.repeat_interleave(self.width // heads)
-            mixed = attend(query, key[:, own], value[:, own], heads=heads, bias=bias, dropout=dropout)
-            mixed = mixed + gate * attend(query, key[:, shown], value[:, shown], heads=heads, dropout=dropout)
+        source = windows.join(context, hidden)
+        mixed = windows.attend(
+            attention.query(hidden),
+            attention.key(source),
+            attention.value(source),
+            n_context=0 if context is None else context.shape[1],
+            gate=None if context_gate is None else context_gate.repeat_interleave(self.width // heads),
+            heads=heads,
+            dropout=attention.dropout.p if self.training else 0.0,  # the module's: whoever sets its rate is obeyed
+        )
         attended = layer.attention.output(mixed, hidden)
         return layer.output(widen(layer.intermediate, attended), attended)
 
@@ -152,10 +150,11 @@ class TextEncoder(nn.Module):
         Returns:
             (W, n, d).
         """
-        hidden = self.embed(ids, mask)
+        windows = arrange(mask)
+        hidden = windows.pack(self.embed(ids, mask))
         for index in range(self.n_layers):
-            hidden = self.layer(index, hidden, mask)
-        return hidden
+            hidden = self.layer(index, hidden, windows)
+        return windows.unpack(hidden)
 
 
 def widen(intermediate: Any, hidden: Tensor) -> Tensor:
@@ -164,31 +163,14 @@ def widen(intermediate: Any, hidden: Tensor) -> Tensor:
 
     Args:
         intermediate: transformers' module, `dense` and `intermediate_act_fn`.
-        hidden: (W, n, d).
+        hidden: (..., d).
 
     Returns:
-        (W, n, f).
+        (..., f).
     """
     if torch.is_inference_mode_enabled() and isinstance(intermediate.intermediate_act_fn, GELUActivation):
         return torch.ops.aten.gelu_(intermediate.dense(hidden))
     return intermediate(hidden)
-
-
-def score_bias(mask: Tensor, context: Tensor | None, *, dtype: torch.dtype) -> Tensor | None:
-    """What is added to the attention scores of `[context ; hidden]`: nothing at all where that is possible.
-
-    Args:
-        mask: (W, n) bool, False on padding.
-        context: (W, m, d), or None.
-        dtype: that of the attention scores.
-
-    Returns:
-        (W, m + n), or None if every score stays as it is.
-    """
-    if all_true(mask):
-        return None
-    own = masking_bias(mask, dtype)
-    return own if context is None else torch.cat([own.new_zeros(context.shape[:2]), own], dim=1)
 
 
 def check_text_config(config: PretrainedConfig) -> None:

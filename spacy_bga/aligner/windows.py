@@ -137,3 +137,21 @@ def _cuts(widths: Sequence[int], starts: Sequence[int], origins: Sequence[int], 
         cuts += range(end, start, -rows)
         last = origins[last]
     return cuts[::-1]
+
+
+def fill_chunks(widths: Sequence[int], limit: int) -> list[int]:
+    """Cut windows, sorted by width, into chunks that are as full as can be, for what is computed without padding.
+
+    The little that is computed with it, of BGA layers, bounds a chunk as well: with padding it may be twice as large.
+
+    widths (Sequence[int]): Of each window, ascending. limit (int): The most wordpieces of a chunk of several windows.
+    RETURNS (list[int]): Where each chunk ends.
+    """
+    ends: list[int] = []
+    start = total = 0
+    for place, width in enumerate(widths):
+        if place > start and (total + width > limit or (place + 1 - start) * width > 2 * limit):
+            ends.append(place)
+            start, total = place, 0
+        total += width
+    return [*ends, len(widths)] if widths else []

@@ -32,7 +32,8 @@ from spacy_bga.pipeline.tags import Tagging, allowed_tags, content_tokens, prese
 from spacy_bga.pipeline.wordpieces import WordpieceTokenizer
 
 # Wordpieces at once: on a CPU the activations of so many stay in its caches (1.2 to 1.4 times as fast as 4,096).
-CPU_WORDPIECES, GPU_WORDPIECES = 512, 16384
+# Without padding, chunks may be larger: windows of any lengths go together.
+PADDED_WORDPIECES, PACKED_WORDPIECES, GPU_WORDPIECES = 512, 1024, 16384
 DECODE_BATCH = 64  # documents whose tags are decoded at once
 # Training allocates for backpropagation what a batch's width asks for: the fewer widths there are, the more of what was
 # freed fits again, and the less the heap grows.
@@ -188,20 +189,23 @@ def predict_tags(
     aligner = shim.aligner
     if aligner.training:  # to say so to each of its modules takes time
         aligner.eval()
-    if max_wordpieces is None:
-        max_wordpieces = CPU_WORDPIECES if shim.device.type == "cpu" else GPU_WORDPIECES
     contents = [content_tokens(doc) for doc in docs]
     pieces = [shim.wordpieces.split(words(doc, content)) for doc, content in zip(docs, contents, strict=True)]
     lengths = [doc.n_words for doc in pieces]
     if not sum(lengths):
         return [_nothing(confidence) for _ in docs]
     with torch.inference_mode(), autocast(shim.device, enabled=shim.graph.precision == "bf16"):
-        chunks = list(shim.wordpieces.chunks(pieces, max_wordpieces)) or [[]]
+        encode = shim.graph.encoder(aligner)
+        on_gpu = shim.device.type != "cpu"
+        padded = on_gpu or encode is not None  # else the aligner packs windows, see `arrange`
+        if max_wordpieces is None:
+            max_wordpieces = GPU_WORDPIECES if on_gpu else PADDED_WORDPIECES if padded else PACKED_WORDPIECES
+        chunks = list(shim.wordpieces.chunks(pieces, max_wordpieces, padded=padded)) or [[]]
         emissions = (
             aligner.tag(
                 [shim.wordpieces.batch(pieces, windows) for windows in chunks],
                 [collate_images(features, images, windows) for windows in chunks] if features is not None else (),
-                encode=shim.graph.encoder(aligner),
+                encode=encode,
             )
             .float()
             .cpu()

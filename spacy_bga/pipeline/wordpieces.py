@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from spacy_bga.aligner.windows import TextBatch, Window, plan_chunks, plan_windows
+from spacy_bga.aligner.windows import TextBatch, Window, fill_chunks, plan_chunks, plan_windows
 from spacy_bga.errors import BGAError, Errors, reason
 
 
@@ -101,12 +101,19 @@ class WordpieceTokenizer:
         where = torch.from_numpy(np.concatenate(places))
         return TextBatch(torch.from_numpy(ids), torch.from_numpy(mask), where, owners, lengths)
 
-    def chunks(self, pieces: Sequence[Pieces], max_wordpieces: int) -> Iterator[list[tuple[int, Window]]]:
-        """YIELDS (list[tuple[int, Window]]): All `windows`, those of like length together, no chunk of more wordpieces
-        than that, padding included."""
+    def chunks(
+        self, pieces: Sequence[Pieces], max_wordpieces: int, *, padded: bool = True
+    ) -> Iterator[list[tuple[int, Window]]]:
+        """Cut all `windows` into chunks, those of like length together.
+
+        pieces (Sequence[Pieces]): All documents. max_wordpieces (int): The most of a chunk of several windows, padding
+            included. padded (bool): Whether padding is computed; else it doesn't count.
+        YIELDS (list[tuple[int, Window]]): The windows of a chunk, as in `windows`.
+        """
         windows = sorted(self.windows(pieces), key=lambda entry: entry[1].end - entry[1].start)
+        widths = [w.end - w.start + 2 for _, w in windows]
         start = 0
-        for end in plan_chunks([w.end - w.start + 2 for _, w in windows], max_wordpieces):
+        for end in plan_chunks(widths, max_wordpieces) if padded else fill_chunks(widths, max_wordpieces):
             yield windows[start:end]
             start = end
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from spacy_bga.aligner.layer import BGALayer, Sampled
 from spacy_bga.aligner.losses import contrast, distance
 from spacy_bga.aligner.model import BGAModel
+from spacy_bga.aligner.packing import Padded
 from spacy_bga.aligner.sampler import ContextSampler, ratio_loss
 from spacy_bga.aligner.text_encoder import TextEncoder
 from spacy_bga.aligner.visual import VisualBatch, VisualStates
@@ -106,7 +107,9 @@ def test_text_branch_by_hand(structure: str, context_gate: float | None, shared:
         dropped = 0
         for row, length in enumerate((8, 5)):
             ids, mask = text.ids[row : row + 1, :length], torch.ones(1, length, dtype=torch.bool)
-            hidden = encoder.layer(0, encoder.embed(ids, mask), mask)  # before the BGA layers, the encoder as it was
+            hidden = encoder.layer(
+                0, encoder.embed(ids, mask), Padded(mask)
+            )  # before the BGA layers, the encoder as it was
             kept = torch.ones(1, length)  # m^0
             for number, index in enumerate((1, 2)):
                 logits = samplers[number].logits(hidden, mask, kept)
@@ -136,7 +139,7 @@ class Aligned(NamedTuple):
 def align(model: BGAModel, *, number: int = 0, previous: Tensor | None = None) -> Aligned:
     assert model.visual is not None
     text, images = make_text(width=9), make_images(model)
-    hidden = model.text_encoder.layer(0, model.text_encoder.embed(text.ids, text.mask), text.mask)
+    hidden = model.text_encoder.layer(0, model.text_encoder.embed(text.ids, text.mask), Padded(text.mask))
     layer, generate = bga_layers(model)[number], partial(model.generate, number)
     sampled = layer.sample(hidden, text.mask, text.mask.float()).select(images.rows)
     visual = layer.sample_visual(model.visual, *VisualStates(model.visual, images).enter(number), previous)

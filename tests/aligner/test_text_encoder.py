@@ -19,6 +19,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
+from spacy_bga.aligner.packing import Padded
 from spacy_bga.aligner.text_encoder import TextEncoder, widen
 from spacy_bga.errors import BGAError
 
@@ -65,10 +66,12 @@ def test_forward_equals_transformers(encoder: TextEncoder, lengths: tuple[int, .
     with torch.no_grad():
         expected = encoder.model(ids, attention_mask=mask.long()).last_hidden_state
         torch.testing.assert_close(encoder(ids, mask)[mask], expected[mask], atol=1e-5, rtol=1e-5)
+    with torch.inference_mode():
+        torch.testing.assert_close(encoder(ids, mask)[mask], expected[mask], atol=1e-5, rtol=1e-5)
 
 
 def test_tagging_computes_the_same_in_place(encoder: TextEncoder) -> None:
-    ids, mask = windows(encoder)
+    ids, mask = windows(encoder, lengths=(6, 6))
     with torch.inference_mode():
         tagging = encoder(ids, mask)
     assert torch.equal(tagging, encoder(ids, mask))
@@ -88,7 +91,7 @@ def test_layers_equal_hidden_states(encoder: TextEncoder) -> None:
         hidden = encoder.embed(ids, mask)
         torch.testing.assert_close(hidden, states[0], atol=1e-5, rtol=1e-5)
         for index in range(encoder.n_layers):
-            hidden = encoder.layer(index, hidden, mask)
+            hidden = encoder.layer(index, hidden, Padded(mask))
             torch.testing.assert_close(hidden[mask], states[index + 1][mask], atol=1e-5, rtol=1e-5)
 
 
@@ -124,7 +127,7 @@ def test_context_gives_keys_and_values(encoder: TextEncoder, lengths: tuple[int,
     _, mask = windows(encoder, lengths=lengths)
     hidden, context = torch.randn(2, 6, 16), torch.randn(2, 3, 16)
     with torch.no_grad():
-        actual = encoder.layer(0, hidden, mask, context=context)
+        actual = encoder.layer(0, hidden, Padded(mask), context=context)
         for window, length in enumerate(lengths):
             own = hidden[window, :length]
             source = torch.cat([context[window], own])
@@ -138,9 +141,9 @@ def test_closed_gate_turns_context_off(encoder: TextEncoder, lengths: tuple[int,
     hidden, context = torch.randn(2, 6, 16), torch.randn(2, 3, 16)
     heads = encoder.config.num_attention_heads
     with torch.no_grad():
-        without = encoder.layer(0, hidden, mask)
-        closed = encoder.layer(0, hidden, mask, context=context, context_gate=torch.zeros(heads))
-        opened = encoder.layer(0, hidden, mask, context=context, context_gate=torch.ones(heads))
+        without = encoder.layer(0, hidden, Padded(mask))
+        closed = encoder.layer(0, hidden, Padded(mask), context=context, context_gate=torch.zeros(heads))
+        opened = encoder.layer(0, hidden, Padded(mask), context=context, context_gate=torch.ones(heads))
     torch.testing.assert_close(without, closed)
     assert not torch.allclose(without[mask], opened[mask], atol=1e-3)
 
@@ -150,7 +153,9 @@ def test_gradients_reach_context_and_gate(bert: TextEncoder, gated: bool) -> Non
     _, mask = windows(bert)
     context = torch.randn(3, 2, 16, requires_grad=True)
     gate = torch.nn.Parameter(torch.full((bert.config.num_attention_heads,), 0.1)) if gated else None
-    bert.layer(0, torch.randn(3, 9, 16), mask, context=context, context_gate=gate)[mask].square().sum().backward()
+    bert.layer(0, torch.randn(3, 9, 16), Padded(mask), context=context, context_gate=gate)[
+        mask
+    ].square().sum().backward()
     for leaf in (context, gate) if gate is not None else (context,):
         assert leaf.grad is not None
         assert leaf.grad.isfinite().all()
@@ -171,8 +176,8 @@ def test_attention_drops_weights_in_training_only() -> None:
     config = BertConfig(**TINY, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.5)
     encoder = TextEncoder.from_config(config)
     hidden, mask = torch.randn(1, 8, 16), torch.ones(1, 8, dtype=torch.bool)
-    assert not torch.equal(encoder.train().layer(0, hidden, mask), encoder.layer(0, hidden, mask))
-    assert torch.equal(encoder.eval().layer(0, hidden, mask), encoder.layer(0, hidden, mask))
+    assert not torch.equal(encoder.train().layer(0, hidden, Padded(mask)), encoder.layer(0, hidden, Padded(mask)))
+    assert torch.equal(encoder.eval().layer(0, hidden, Padded(mask)), encoder.layer(0, hidden, Padded(mask)))
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # torch's own, of an embedding's padding index

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spacy_bga.aligner.windows import TextBatch, Window, merge_wordpieces, pad_documents, plan_chunks, plan_windows
+from spacy_bga.aligner.windows import (
+    TextBatch,
+    Window,
+    fill_chunks,
+    merge_wordpieces,
+    pad_documents,
+    plan_chunks,
+    plan_windows,
+)
 
 
 @st.composite
@@ -193,3 +201,32 @@ def test_chunks_of_many_windows() -> None:
     assert plan_chunks([600, 600], 512) == [1, 2]
     assert plan_chunks([5] * 10 + [100] * 2, 512, overhead=32) == [10, 12]
     assert plan_chunks([5] * 10 + [100] * 2, 2000, overhead=1000) == [12]
+
+
+def test_a_chunk_counts_for_an_eighth_of_the_limit() -> None:
+    widths = [5] * 10 + [9] * 10  # together 180 with padding, apart 140 and a chunk more
+    assert plan_chunks(widths, 8 * 39) == [10, 20]
+    assert plan_chunks(widths, 8 * 41) == [20]
+
+
+@given(st.lists(st.integers(1, 30), max_size=30).map(sorted), st.integers(1, 60))
+def test_filled_chunks(widths: list[int], limit: int) -> None:
+    """Each but the last is so full that one more window would be too much; none is over the limit."""
+    ends = fill_chunks(widths, limit)
+    starts = [0, *ends][:-1]
+    assert ends == sorted(set(ends))
+    assert ends[-1:] == [len(widths)] * bool(widths)
+
+    def fits(start: int, end: int) -> bool:
+        packed, padded = sum(widths[start:end]), (end - start) * widths[end - 1]
+        return end - start == 1 or (packed <= limit and padded <= 2 * limit)
+
+    assert all(fits(start, end) for start, end in zip(starts, ends, strict=True))
+    assert not any(fits(start, end + 1) for start, end in zip(starts, ends, strict=True) if end < len(widths))
+
+
+def test_filled_chunks_of_many_windows() -> None:
+    assert fill_chunks([], 512) == []
+    assert fill_chunks([3, 9, 100], 512) == [3]
+    assert fill_chunks([600, 600], 512) == [1, 2]
+    assert fill_chunks([5] * 50 + [500], 800) == [50, 51]  # padding would make it 25,500

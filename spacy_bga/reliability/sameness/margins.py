@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spacy_bga.aligner.crf import CRF
-from spacy_bga.pipeline.bridge import CPU_WORDPIECES, get_shim, words
+from spacy_bga.pipeline.bridge import PACKED_WORDPIECES, get_shim, words
 from spacy_bga.pipeline.tags import content_tokens
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def emissions(nlp: Language, texts: Sequence[str]) -> list[Tensor]:
     pieces = [shim.wordpieces.split(words(doc, content_tokens(doc))) for doc in docs]
     lengths = [doc.n_words for doc in pieces]
     with torch.inference_mode():
-        chunks = [shim.wordpieces.batch(pieces, chunk) for chunk in shim.wordpieces.chunks(pieces, CPU_WORDPIECES)]
+        windows = shim.wordpieces.chunks(pieces, PACKED_WORDPIECES, padded=False)
+        chunks = [shim.wordpieces.batch(pieces, chunk) for chunk in windows]
         if not chunks:
             return [torch.zeros(length, len(shim.aligner.crf.tags)) for length in lengths]
         return list(shim.aligner.eval().tag(chunks).float().cpu().split(lengths))
