@@ -9,7 +9,8 @@ def lay_out_for_tagging(model: nn.Module) -> None:
     """Lay the weights of linear layers out column by column, as the product of few rows reads them.
 
     Their values and shapes stay. On a CPU a matrix product of some 20 rows, a single text, is then up to 1.7 times as
-    fast, one of some 300 rows about as fast. Training, which multiplies by the transposed weights as well, is slower.
+    fast, one of some 300 rows about as fast. Training, which multiplies by the transposed weights as well, is slower,
+    and no other thread may use the model meanwhile.
 
     model (Module): Whose linear layers.
     """

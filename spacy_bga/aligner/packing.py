@@ -18,7 +18,7 @@ class Padded:
 
     def __init__(self, mask: Tensor):
         self.mask = mask
-        self._is_full = all_true(mask)
+        self._is_full: bool | None = None
 
     def pack(self, padded: Tensor) -> Tensor:
         """RETURNS (Tensor): Padded rows (W, n, d), as they lie here."""
@@ -60,6 +60,8 @@ class Padded:
 
     def _score_bias(self, n_context: int, query: Tensor) -> Tensor | None:
         """RETURNS (Optional[Tensor]): (W, m + n), what is added to the scores; None if every score stays as it is."""
+        if self._is_full is None:  # asked once for all layers
+            self._is_full = all_true(self.mask)
         if self._is_full:
             return None
         own = masking_bias(self.mask, query.dtype)
@@ -129,5 +131,6 @@ def arrange(mask: Tensor) -> Padded:
     mask (Tensor): (W, n) bool, False on padding.
     RETURNS (Padded): One of the two.
     """
-    one_by_one = torch.is_inference_mode_enabled() and mask.device.type == "cpu" and not torch.jit.is_tracing()
-    return Packed(mask) if one_by_one and not all_true(mask) else Padded(mask)
+    eager = mask.device.type == "cpu" and not torch.jit.is_tracing() and not torch.compiler.is_compiling()
+    packs = eager and torch.is_inference_mode_enabled() and not all_true(mask)
+    return Packed(mask) if packs else Padded(mask)

@@ -28,7 +28,7 @@ rate_scales = {"encoder": 1.0, "generator": 5.0, "head": 10.0}
 overwrite = false
 # Whether to tell how sure each entity is: `ent._.bga_confidence`, its posterior probability.
 confidence = false
-# Wordpieces that go through the encoder at once while tagging, padding included; null: what suits the device.
+# Wordpieces that go through the encoder at once while tagging; null: what suits the device.
 max_wordpieces = null
 # Whether a saved pipeline can go on learning from images. It never needs that to tag.
 save_visual_branch = false
@@ -328,12 +328,12 @@ class BGANer(TrainablePipe):
         examples = list(examples)
         validate_examples(examples, "BGANer.update")
         self.examples_seen += len(examples)
+        self._shim.prepare_update(drop)  # before images are looked at: with the weights as they lie from here on
         images = [self.images.of(example) for example in examples]
         features = self.images.features() if any(images) else None
         batch = collate(self.model, examples, images, features)
         if batch is None:
             return losses
-        self._shim.prepare_update(drop)
         terms, backprop = self.model.begin_update(batch)
         backprop(1.0)
         if sgd not in (None, False):

@@ -60,10 +60,16 @@ class BGAShim(Shim):
 
     def set_aligner(self, aligner: BGAModel, tokenizer: WordpieceTokenizer) -> None:
         """Take an aligner, onto the device that spaCy uses."""
-        self._model = aligner.to(get_torch_default_device())
+        self._model = self._move(aligner, get_torch_default_device())
         self.tokenizer = tokenizer
         self._optimizer = None
         self.graph.drop()
+
+    @staticmethod
+    def _move(aligner: BGAModel, device: torch.device) -> BGAModel:
+        if device.type != "cpu":  # the other layout is for processors
+            lay_out_for_training(aligner)
+        return aligner.to(device)
 
     def set_backend(self, backend: Backend, precision: Precision) -> None:
         """Choose what runs in place of the aligner's text branch; see `InferenceGraph`."""
@@ -124,7 +130,7 @@ class BGAShim(Shim):
 
     def to_device(self, device_type: str, device_id: int) -> None:
         if self._model is not None:
-            self._model.to("cpu" if device_type == "cpu" else f"cuda:{device_id}")
+            self._move(self._model, torch.device("cpu" if device_type == "cpu" else f"cuda:{device_id}"))
             self._optimizer = None  # its moments lie on the old device
 
     def to_bytes(self) -> bytes:

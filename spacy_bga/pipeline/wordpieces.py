@@ -106,8 +106,8 @@ class WordpieceTokenizer:
     ) -> Iterator[list[tuple[int, Window]]]:
         """Cut all `windows` into chunks, those of like length together.
 
-        pieces (Sequence[Pieces]): All documents. max_wordpieces (int): The most of a chunk of several windows, padding
-            included. padded (bool): Whether padding is computed; else it doesn't count.
+        pieces (Sequence[Pieces]): All documents. max_wordpieces (int): The most of a chunk of several windows.
+            padded (bool): Whether the encoder computes padding, so that it counts; see `plan_chunks` and `fill_chunks`.
         YIELDS (list[tuple[int, Window]]): The windows of a chunk, as in `windows`.
         """
         windows = sorted(self.windows(pieces), key=lambda entry: entry[1].end - entry[1].start)

@@ -107,9 +107,8 @@ def test_text_branch_by_hand(structure: str, context_gate: float | None, shared:
         dropped = 0
         for row, length in enumerate((8, 5)):
             ids, mask = text.ids[row : row + 1, :length], torch.ones(1, length, dtype=torch.bool)
-            hidden = encoder.layer(
-                0, encoder.embed(ids, mask), Padded(mask)
-            )  # before the BGA layers, the encoder as it was
+            windows = Padded(mask)
+            hidden = encoder.layer(0, encoder.embed(ids, mask), windows)  # before the BGA layers, the encoder as it was
             kept = torch.ones(1, length)  # m^0
             for number, index in enumerate((1, 2)):
                 logits = samplers[number].logits(hidden, mask, kept)

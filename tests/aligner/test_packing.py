@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spacy_bga.aligner.model import BGAModel
+from spacy_bga.aligner.model import BGAModel, Context
 from spacy_bga.aligner.packing import Packed, Padded, arrange
 from tests.aligner.tiny import make_model, make_text
 
@@ -53,9 +55,11 @@ def test_what_is_packed():
         assert type(arrange(mask[:0])) is Padded
 
 
+@pytest.mark.parametrize("context", get_args(Context))
 @pytest.mark.parametrize("settings", [{}, {"context_gate": 0.5}, {"sample": False}], ids=str)
-def test_tagging(settings: dict):
+def test_tagging(settings: dict, context: Context):
     model: BGAModel = make_model(**settings).eval()
+    model.context = context
     text = make_text((5, 2, 4, 2))
     with torch.inference_mode():
         packed = model.encode(text)

@@ -153,9 +153,8 @@ def test_gradients_reach_context_and_gate(bert: TextEncoder, gated: bool) -> Non
     _, mask = windows(bert)
     context = torch.randn(3, 2, 16, requires_grad=True)
     gate = torch.nn.Parameter(torch.full((bert.config.num_attention_heads,), 0.1)) if gated else None
-    bert.layer(0, torch.randn(3, 9, 16), Padded(mask), context=context, context_gate=gate)[
-        mask
-    ].square().sum().backward()
+    found = bert.layer(0, torch.randn(3, 9, 16), Padded(mask), context=context, context_gate=gate)
+    found[mask].square().sum().backward()
     for leaf in (context, gate) if gate is not None else (context,):
         assert leaf.grad is not None
         assert leaf.grad.isfinite().all()

@@ -74,6 +74,28 @@ def test_best_tags_of_taken_tokens_are_outside(tagger: Language):
     assert np.array_equal(replaced[0].tags, free[0].tags)
 
 
+@pytest.mark.parametrize("padded", [False, True])
+def test_padding_counts_only_where_it_is_computed(tagger: Language, monkeypatch: pytest.MonkeyPatch, padded: bool):
+    """Of windows of 3 and 12 wordpieces: 27 in all, 36 with padding."""
+    component, shapes = pipe_of(tagger), []
+    aligner = get_shim(component.model).aligner
+    own = aligner.tag
+
+    def tag(chunks: Any, *args: Any, **settings: Any) -> torch.Tensor:
+        chunks = list(chunks)
+        shapes.extend(tuple(chunk.ids.shape) for chunk in chunks)
+        return own(chunks, *args, **settings)
+
+    def run(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(*ids.shape, aligner.text_encoder.width)
+
+    monkeypatch.setattr(aligner, "tag", tag)
+    monkeypatch.setattr(get_shim(component.model).graph, "encoder", lambda aligner: run if padded else None)
+    docs = [Doc(tagger.vocab, words=["love"] * number) for number in (1, 10, 10)]
+    predict_tags(component.model, docs, max_wordpieces=27, overwrite=False)
+    assert shapes == ([(1, 3), (2, 12)] if padded else [(3, 12)])
+
+
 @pytest.mark.parametrize("words", [["\u200d"], ["\x00", "\ufe0f"]])
 def test_documents_without_wordpieces(tagger: Language, words: list[str]):
     docs = [Doc(tagger.vocab, words=words), tagger.make_doc("")]

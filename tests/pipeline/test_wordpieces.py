@@ -150,14 +150,18 @@ class TestWindows:
         assert len(set(batch.places.tolist())) == len(expected)
 
     @settings(max_examples=60, derandomize=True)
-    @given(DOCS, st.sampled_from([1, 16, 20, 33, 64, 1000]))
-    def test_chunks_hold_every_window_once(self, wordpieces: WordpieceTokenizer, docs: list[list[str]], limit: int):
+    @given(DOCS, st.sampled_from([1, 16, 20, 33, 64, 1000]), st.booleans())
+    def test_chunks_hold_every_window_once(
+        self, wordpieces: WordpieceTokenizer, docs: list[list[str]], limit: int, padded: bool
+    ):
         pieces = [wordpieces.split(words) for words in docs]
         whole = wordpieces.batch(pieces, wordpieces.windows(pieces))
-        chunks = [wordpieces.batch(pieces, windows) for windows in wordpieces.chunks(pieces, limit)]
+        chunks = [wordpieces.batch(pieces, windows) for windows in wordpieces.chunks(pieces, limit, padded=padded)]
         rows = [row[mask].tolist() for chunk in chunks for row, mask in zip(chunk.ids, chunk.mask, strict=True)]
         assert sorted(rows) == sorted(row[mask].tolist() for row, mask in zip(whole.ids, whole.mask, strict=True))
-        assert all(chunk.ids.numel() <= max(limit, chunk.ids.shape[1]) for chunk in chunks)
+        most = limit if padded else 2 * limit
+        assert all(chunk.ids.numel() <= max(most, chunk.ids.shape[1]) for chunk in chunks)
+        assert padded or all(chunk.mask.sum() <= max(limit, chunk.ids.shape[1]) for chunk in chunks)
         assert all(chunk.lengths == whole.lengths for chunk in chunks)
         used = [
             pair
