@@ -10,7 +10,7 @@ from spacy_bga.benchmark.peers import learn, make_examples
 from spacy_bga.benchmark.texts import Text
 
 # As in configs/starter.cfg: what costs time at inference.
-BGA_SETTINGS = {"bga_layers": 2, "generator_width": 384, "visual_grid": 2, "context_gate": 0.0}
+BGA_SETTINGS = {"bga_layers": 1, "generator_width": 384, "visual_grid": 2, "context_gate": 0.0}
 
 
 def build_own(folder: Path, encoder: Path, texts: Sequence[Text], *, steps: int, vision: Path | None = None) -> None:

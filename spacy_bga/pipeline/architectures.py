@@ -17,7 +17,7 @@ def build_bga_model(
     text_encoder: str,
     vision_encoder: str | None = None,
     *,
-    bga_layers: IntOrList = 2,
+    bga_layers: IntOrList = 1,
     vision_layers: IntOrList | None = None,
     visual_grid: int | None = 4,
     max_crops: int = 0,

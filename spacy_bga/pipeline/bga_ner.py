@@ -59,7 +59,7 @@ score_alignment = false
 @architectures = "spacy_bga.BGAModel.v1"
 text_encoder = "sentence-transformers/all-MiniLM-L6-v2"
 vision_encoder = "facebook/dinov2-small"
-bga_layers = 2
+bga_layers = 1
 image_size = 224
 """
 LOSS_TERMS = ("crf", "recon", "cycle", "ratio", "contrast")

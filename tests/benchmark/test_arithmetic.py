@@ -122,7 +122,7 @@ def test_windows(text_encoder_folder: Path):
 def test_the_config_of_a_pipeline(setting: Setting, tmp_path: Path):
     found = {contender.name: find_config(contender.folder) for contender in setting.contenders}
     assert found["bga"] is not None
-    assert found["bga"].n_bga_layers == 2
+    assert found["bga"].n_bga_layers == 1
     assert found["text_only"] is not None
     assert found["text_only"].n_bga_layers == 0
     assert find_config(tmp_path) is None
