@@ -93,11 +93,12 @@ def masking_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
 
 
-def all_true(mask: Tensor) -> bool:
-    """Whether nothing is masked, so that the mask can be left out; False where asking costs more than it saves.
+def eager_on_cpu(tensor: Tensor) -> bool:
+    """Whether values can be looked at without delay: a GPU would have to be waited for, and what is traced or compiled
+    must hold for other values as well."""
+    return tensor.device.type == "cpu" and not torch.jit.is_tracing() and not torch.compiler.is_compiling()
 
-    On a GPU the answer would have to be waited for, and a traced graph must hold for other masks as well.
-    """
-    if mask.device.type != "cpu" or torch.jit.is_tracing() or torch.compiler.is_compiling():
-        return False
-    return bool(mask.all())
+
+def all_true(mask: Tensor) -> bool:
+    """Whether nothing is masked, so that the mask can be left out; False where asking costs more than it saves."""
+    return eager_on_cpu(mask) and bool(mask.all())

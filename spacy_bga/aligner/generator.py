@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spacy_bga.aligner.activation import GELU
 from spacy_bga.aligner.attention import join_heads, split_heads
 
 
@@ -32,7 +33,7 @@ class CrossModalGenerator(nn.Module):
         self.cross_memory = nn.Linear(width, 2 * width)
         self.cross_out = nn.Linear(width, width)
         self.cross_norm = nn.LayerNorm(width)
-        self.ffn = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.ffn = nn.Sequential(nn.Linear(width, hidden), GELU(), nn.Linear(hidden, width))
         self.ffn_norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 

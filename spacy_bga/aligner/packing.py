@@ -7,7 +7,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from spacy_bga.aligner.attention import all_true, attend, masking_bias
+from spacy_bga.aligner.attention import all_true, attend, eager_on_cpu, masking_bias
 
 
 class Padded:
@@ -131,6 +131,5 @@ def arrange(mask: Tensor) -> Padded:
     mask (Tensor): (W, n) bool, False on padding.
     RETURNS (Padded): One of the two.
     """
-    eager = mask.device.type == "cpu" and not torch.jit.is_tracing() and not torch.compiler.is_compiling()
-    packs = eager and torch.is_inference_mode_enabled() and not all_true(mask)
+    packs = eager_on_cpu(mask) and torch.is_inference_mode_enabled() and not all_true(mask)
     return Packed(mask) if packs else Padded(mask)

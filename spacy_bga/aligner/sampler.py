@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spacy_bga.aligner.activation import GELU
+
 
 class ContextSampler(nn.Module):
     """Keep the tokens (or patches) to generate from, and drop the rest.
@@ -30,9 +32,9 @@ class ContextSampler(nn.Module):
         super().__init__()
         self.temperature = temperature
         self.norm = nn.LayerNorm(width)
-        self.local_mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU())
-        self.global_mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU())
-        self.output = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.GELU(), nn.Linear(hidden, 2))
+        self.local_mlp = nn.Sequential(nn.Linear(width, hidden), GELU())
+        self.global_mlp = nn.Sequential(nn.Linear(width, hidden), GELU())
+        self.output = nn.Sequential(nn.Linear(2 * hidden, hidden), GELU(), nn.Linear(hidden, 2))
         ratio = min(max(keep_ratio, 0.05), 0.95)
         with torch.no_grad():
             self.output[-1].bias.copy_(torch.tensor([0.0, math.log(ratio / (1 - ratio))]))  # type: ignore[operator]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.activations import GELUActivation
 
+from spacy_bga.aligner.activation import gelu_
 from spacy_bga.aligner.packing import Padded, arrange
 from spacy_bga.errors import BGAError, Errors
 
@@ -158,8 +159,7 @@ class TextEncoder(nn.Module):
 
 
 def widen(intermediate: Any, hidden: Tensor) -> Tensor:
-    """The first half of a feed-forward layer. While tagging, the activation is computed in place: a second tensor of
-    that size does not fit into a processor's cache beside the first.
+    """The first half of a feed-forward layer.
 
     Args:
         intermediate: transformers' module, `dense` and `intermediate_act_fn`.
@@ -169,7 +169,7 @@ def widen(intermediate: Any, hidden: Tensor) -> Tensor:
         (..., f).
     """
     if torch.is_inference_mode_enabled() and isinstance(intermediate.intermediate_act_fn, GELUActivation):
-        return torch.ops.aten.gelu_(intermediate.dense(hidden))
+        return gelu_(intermediate.dense(hidden))
     return intermediate(hidden)
 
 
