@@ -12,7 +12,7 @@ from spacy.tokens import Doc, Span
 
 from spacy_bga.corpus.images import get_images
 from spacy_bga.errors import BGAError, Errors
-from spacy_bga.evaluation.tagging import image_attr, knows_labels, read_gold, tag_texts
+from spacy_bga.evaluation.tagging import image_attr, knows_labels, notices_of, read_gold, tag_texts
 from spacy_bga.pipeline.confidence import get_confidence
 
 
@@ -54,8 +54,7 @@ def label_corpus(nlp: Language, corpus: Path, *, threshold: float, images: Path 
     docs, problems = tag_texts(nlp, open_texts, images)
     if problems and not any(docs):
         raise BGAError(Errors.B782.format(number=len(docs), path=corpus, first=problems[0]))
-    if problems:
-        found.notices.append(f"{len(problems)} texts could not be tagged. The first one: {problems[0]}")
+    found.notices += notices_of(problems)
     attr, tagged = image_attr(nlp), iter(docs)
     for doc in gold:
         if doc.has_annotation("ENT_IOB"):

@@ -101,10 +101,16 @@ def tag_corpus(nlp: Language, corpus: Path, images: Path | None, *, limit: int |
         notices.append("The pipeline knows no labels yet: the entities are those of the corpus.")
         return Tagged(gold, [], notices)
     docs, problems = tag_texts(nlp, gold, images)
-    if problems:
-        notices.append(f"{len(problems)} texts could not be tagged. The first one: {problems[0]}")
+    notices += notices_of(problems)
     done = [(doc, g) for doc, g in zip(docs, gold, strict=True) if doc is not None]
     return Tagged([doc for doc, _ in done], [g for _, g in done], notices)
+
+
+def notices_of(problems: Sequence[str]) -> list[str]:
+    """RETURNS (list[str]): What to say of the texts that could not be tagged; nothing if there are none."""
+    if not problems:
+        return []
+    return [f"{len(problems)} texts could not be tagged. The first one: {problems[0]}"]
 
 
 def read_gold(nlp: Language, corpus: Path, *, limit: int | None = None) -> tuple[list[Doc], list[str]]:
