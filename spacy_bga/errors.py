@@ -311,6 +311,10 @@ class Errors(metaclass=_Coded):
     B533 = "{run} can't be done: {base}, which it starts from, failed."
     B534 = "Measuring the alignment of {run} failed with exit code {code}. The end of its log:\n{lines}"
     B535 = "Two runs give the evidence '{key}': {first} and {second}. Declare it in the plan of one of them only."
+    B536 = (
+        "Two runs are on the curve '{curve}' with {labelled} labelled texts: {first} and {second}. Name the curve of "
+        "one of them otherwise in its plan, and do both by `runs`: what is done already only gets its new name."
+    )
 
     B540 = "The benchmark has no section '{name}' for --only. It has: {known}."
     B541 = "'{target}' of the benchmark failed with exit code {code}. The end of its log:\n{lines}"

@@ -94,8 +94,8 @@ def masking_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def eager_on_cpu(tensor: Tensor) -> bool:
-    """Whether values can be looked at without delay: a GPU would have to be waited for, and what is traced or compiled
-    must hold for other values as well."""
+    """Whether what comes next may depend on a tensor's size and values: on a GPU these would have to be waited for, and
+    what is traced or compiled must hold for others."""
     return tensor.device.type == "cpu" and not torch.jit.is_tracing() and not torch.compiler.is_compiling()
 
 

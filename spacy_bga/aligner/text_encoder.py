@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.activations import GELUActivation
 
-from spacy_bga.aligner.activation import gelu_
+from spacy_bga.aligner.activation import gelu
 from spacy_bga.aligner.packing import Padded, arrange
 from spacy_bga.errors import BGAError, Errors
 
@@ -159,7 +159,7 @@ class TextEncoder(nn.Module):
 
 
 def widen(intermediate: Any, hidden: Tensor) -> Tensor:
-    """The first half of a feed-forward layer.
+    """The first half of a feed-forward layer: transformers', but for the kernel of its activation.
 
     Args:
         intermediate: transformers' module, `dense` and `intermediate_act_fn`.
@@ -168,8 +168,8 @@ def widen(intermediate: Any, hidden: Tensor) -> Tensor:
     Returns:
         (..., f).
     """
-    if torch.is_inference_mode_enabled() and isinstance(intermediate.intermediate_act_fn, GELUActivation):
-        return gelu_(intermediate.dense(hidden))
+    if isinstance(intermediate.intermediate_act_fn, GELUActivation):
+        return gelu(intermediate.dense(hidden))
     return intermediate(hidden)
 
 

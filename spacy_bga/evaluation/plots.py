@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 
+from spacy_bga.errors import BGAError, Errors
 from spacy_bga.evaluation.averages import by_run, mean, spread
 from spacy_bga.evaluation.differences import Difference
 from spacy_bga.evaluation.figures import Point, curve_figure, interval_figure
@@ -41,13 +42,23 @@ def curves_name(plan: str) -> str:
 
 
 def find_curves(records: Sequence[Record]) -> dict[str, list[Point]]:
-    """RETURNS (dict[str, list[Point]]): By the curve's name, for each number of labelled texts the mean F1 over seeds
-    and the bounds of its standard deviation. A run that names no curve is on none."""
+    """Find what shows how F1 depends on the number of labelled texts.
+
+    records (Sequence[Record]): The runs of a plan. One that names no curve is on none.
+    RETURNS (dict[str, list[Point]]): By the curve's name, for each number of labelled texts the mean F1 over seeds
+        and the bounds of its standard deviation.
+    RAISES (BGAError): Two runs are the same point of a curve.
+    """
     groups: dict[str, dict[int, list[Record]]] = {}
     for group in by_run(records).values():
         labelled, curve = group[0].get("labelled"), group[0].get("curve")
-        if labelled is not None and curve is not None:
-            groups.setdefault(curve, {}).setdefault(labelled, []).extend(group)
+        if labelled is None or curve is None:
+            continue
+        points = groups.setdefault(curve, {})
+        if labelled in points:
+            first, second = points[labelled][0]["run"], group[0]["run"]
+            raise BGAError(Errors.B536.format(curve=curve, labelled=labelled, first=first, second=second))
+        points[labelled] = group
     curves = {}
     for name, numbers in groups.items():
         found = [

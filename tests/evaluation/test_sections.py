@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from spacy_bga.errors import BGAError
 from spacy_bga.evaluation.differences import image_differences
 from spacy_bga.evaluation.plots import draw_figures, find_curves
 from spacy_bga.evaluation.results import read_results, write_results
@@ -114,6 +115,8 @@ def test_curves_of_few_labels(tmp_path: Path):
     elsewhere = counted("elsewhere", 0, 60, labelled=500, plan="labels")  # it names no curve: another test set, say
     assert find_curves([*records, elsewhere]) == curves
     assert find_curves([elsewhere]) == {}
+    with pytest.raises(BGAError, match=r"B536.*'bga' with 300.*the_pairs_300 and again"):
+        find_curves([*records, counted("again", 0, 60, labelled=300, curve="bga", plan="labels")])
     assert [x for x, *_ in curves["text only"]] == [100, 300]
     assert curves["bga"] == [(300, 75.0, 75.0, 75.0)]
     page = write_page(tmp_path)

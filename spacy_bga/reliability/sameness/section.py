@@ -15,11 +15,11 @@ those of a test set, and empty ones, white space, emoji, other scripts, and a do
 In the cells: texts with other entities.
 """
 
-ROUNDING = """In a batch, products have more rows, and sums are then not formed in the same order: a token's
-score of a tag differed by up to {largest_difference:.1e} between a text by itself and in a batch. An entity changes
-only where the best tags of a text surpass the second best ones by no more than some of these: the smallest margin of a
-text was {smallest:.1e}, and {near} of {texts} texts had one below {nearness:g}. Such a text may have other entities in
-a batch, in principle; {verdict}.
+ROUNDING = """In a batch, products have more rows, and sums are then not formed in the same order; activations come
+from oneDNN where there are many, else from PyTorch's own kernel. A token's score of a tag differed by up to
+{largest_difference:.1e} between a text by itself and in a batch. An entity changes only where the best tags of a text
+surpass the second best ones by no more than some of these: the smallest margin of a text was {smallest:.1e}, and {near}
+of {texts} texts had one below {nearness:g}. Such a text may have other entities in a batch, in principle; {verdict}.
 """
 
 TRAININGS = """**Two trainings with one seed** give the same weights, bit by bit, on one machine with the same number
