@@ -196,10 +196,9 @@ def predict_tags(
         return [_nothing(confidence) for _ in docs]
     with torch.inference_mode(), autocast(shim.device, enabled=shim.graph.precision == "bf16"):
         encode = shim.graph.encoder(aligner)
-        on_gpu = shim.device.type != "cpu"
-        padded = on_gpu or encode is not None  # else the aligner packs windows, see `arrange`
+        padded = shim.device.type != "cpu" or encode is not None  # else the aligner packs windows, see `arrange`
         if max_wordpieces is None:
-            max_wordpieces = GPU_WORDPIECES if on_gpu else PADDED_WORDPIECES if padded else PACKED_WORDPIECES
+            max_wordpieces = _most_wordpieces(shim.device, padded=padded)
         chunks = list(shim.wordpieces.chunks(pieces, max_wordpieces, padded=padded)) or [[]]
         emissions = (
             aligner.tag(
@@ -212,6 +211,13 @@ def predict_tags(
         )
     taken = [preset_mask(doc, overwrite=overwrite)[content] for doc, content in zip(docs, contents, strict=True)]
     return _decode(aligner, emissions, lengths, taken, confidence=confidence)
+
+
+def _most_wordpieces(device: torch.device, *, padded: bool) -> int:
+    """RETURNS (int): The most that suit a device at once."""
+    if device.type != "cpu":
+        return GPU_WORDPIECES
+    return PADDED_WORDPIECES if padded else PACKED_WORDPIECES
 
 
 def _decode(
