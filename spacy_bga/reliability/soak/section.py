@@ -16,12 +16,9 @@ than {share:.0%} of a processor's time. Growth is told from the end of the first
 the soak. At each sample, the same few texts are tagged again.
 """
 
-GROWTH = """No text, tensor or word stays. What grows is two things of others. PyTorch's oneDNN keeps up to 1,024
-kernels, one for each shape of a matrix that it has met, and between these small pieces glibc keeps the room of large
-matrices; that comes to an end. With `ONEDNN_PRIMITIVE_CACHE_CAPACITY=0` in the environment, memory stays where it is
-from the beginning, for a few percent of the speed: set it before this command, and see. And spaCy's hash tables grow by
-some 30 bytes for each word that was ever new, though memory zones take the words out again; so does what
-`len(nlp.vocab)` says. The lexemes below are those that are there.
+GROWTH = """No text, tensor or word stays. The kernels that PyTorch's oneDNN makes and keeps are few, whatever the
+lengths of texts. What grows is spaCy's hash tables, by some 30 bytes for each word that was ever new, though memory
+zones take the words out again; so does what `len(nlp.vocab)` says. The lexemes below are those that are there.
 """
 
 SHOWN = 6  # samples
