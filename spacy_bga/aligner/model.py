@@ -310,16 +310,21 @@ class BGAModel(nn.Module):
     def start_from(self, folder: Path | str) -> None:
         """Take over the weights of an aligner that `save_pretrained` wrote, to go on learning.
 
-        The tagger's are left out if that aligner has other labels. A text-only aligner takes over the text encoder.
+        The tagger's are left out if that aligner has other labels, as one that learnt from pairs alone. A text-only
+        aligner takes over the text encoder.
         folder (Path | str): Raises a BGAError if it isn't there, or is of another shape.
         """
         other = BGAModel.from_pretrained(folder)
-        own = ("head.", "crf.") if other.config.labels != self.config.labels else ()
-        state = {name: tensor for name, tensor in other.state_dict().items() if not name.startswith(own)}
-        if self.config.n_bga_layers == 0:
-            state = {name: tensor for name, tensor in state.items() if name.startswith("text_encoder.")}
-            own = ("head.", "crf.")
-        state |= {name: tensor for name, tensor in self.state_dict().items() if name.startswith(own)}
+        text_only = self.config.n_bga_layers == 0
+        own = {}
+        if text_only or other.config.labels != self.config.labels:
+            own = {name: tensor for name, tensor in self.state_dict().items() if belongs_to_tagger(name)}
+        shared = {
+            name: tensor
+            for name, tensor in other.state_dict().items()
+            if not (own and belongs_to_tagger(name)) and (not text_only or name.startswith("text_encoder."))
+        }
+        state = shared | own
         try:
             self.load_state_dict(state)
         except RuntimeError as error:
@@ -349,6 +354,12 @@ class BGAModel(nn.Module):
         except Exception as error:  # an encoder's configuration that makes no sense fails anywhere within transformers
             raise BGAError(Errors.B108.format(path=source, error=reason(error))) from error
         return model.eval()
+
+
+def belongs_to_tagger(name: str) -> bool:
+    """RETURNS (bool): Whether a parameter is learnt by tagging alone: the head's, the CRF's, and the gates, which are
+    what tagging makes of generated features."""
+    return name.startswith(("head.", "crf.")) or name.endswith(".context_gate")
 
 
 def mix_in(visual: Sampled, generated: Tensor, rows: Tensor, *, rate: float) -> Tensor:

@@ -9,6 +9,8 @@ import torch
 from thinc.api import Optimizer
 from torch import nn
 
+from spacy_bga.aligner.model import belongs_to_tagger
+
 GROUPS = ("encoder", "generator", "head")
 
 
@@ -16,8 +18,7 @@ def parameter_group(name: str) -> str:
     """RETURNS (str): Which group of learning rates a parameter of the aligner belongs to."""
     if name.startswith(("text_encoder.", "visual.encoder.")):
         return "encoder"
-    # A gate is what tagging makes of generated features, which can stay as they were learnt from pairs.
-    return "head" if name.startswith(("head.", "crf.")) or name.endswith(".context_gate") else "generator"
+    return "head" if belongs_to_tagger(name) else "generator"
 
 
 class TorchOptimizer:

@@ -208,6 +208,17 @@ class TestStart:
             if not name.startswith(("head.", "crf.")):
                 assert torch.equal(own[name], tensor)
 
+    @pytest.mark.parametrize(("theirs", "own"), [(0.0, 0.5), (None, 0.5), (0.5, None)])
+    def test_gates_are_the_taggers(self, make_nlp, tmp_path: Path, theirs: float | None, own: float | None):
+        aligned = make_nlp(model={"context_gate": theirs}, save_visual_branch=True)
+        aligned.to_disk(tmp_path)
+        nlp = make_nlp(model={"context_gate": own})
+        pipe_of(nlp).initialize(lambda: make_examples(nlp), labels=["EVENT"], aligner=tmp_path)
+        gates = [tensor for name, tensor in aligner_of(nlp).state_dict().items() if name.endswith(".context_gate")]
+        assert all(bool((gate == own).all()) for gate in gates)
+        assert bool(gates) == (own is not None)
+        assert torch.equal(aligner_of(nlp).generators[0].queries, aligner_of(aligned).generators[0].queries)
+
     def test_a_text_only_aligner_takes_the_text_encoder(self, trained_folder: Path, tagger: Language, make_nlp):
         nlp = make_nlp(text_only=True)
         pipe_of(nlp).initialize(lambda: make_examples(nlp), aligner=trained_folder)
