@@ -103,6 +103,7 @@ class Errors(metaclass=_Coded):
         "An image and its crops make {number:,} visual tokens, but a text can generate {limit:,} at most. Set a "
         "smaller `visual_grid`, `crop_grid`, `max_crops` or `image_size`."
     )
+    B129 = "'{matching}' is no way to match generated features with real ones. Set `matching` to one of: {known}."
     B114 = (
         "A vision encoder that learns has no fixed features to standardise. Set `standardize = false`, or "
         "`train_vision = false`."

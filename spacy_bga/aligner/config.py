@@ -12,7 +12,9 @@ from spacy_bga.aligner.ranges import check_ranges
 from spacy_bga.errors import BGAError, Errors
 
 Distance = Literal["kl", "mse", "cosine"]
+Matching = Literal["position", "set"]
 DISTANCES = ("kl", "mse", "cosine")
+MATCHINGS = ("position", "set")
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,16 @@ class BGAConfig:
     generator_heads (Optional[int]): Attention heads of a generator; None: as the text encoder has.
     generator_width (Optional[int]): Width of a generator's feed-forward layer; None: as the text encoder has.
     sample (bool): Whether context samplers choose what is generated from; without, everything is kept.
+    whole_words (bool): Whether the wordpieces of a word are kept or dropped together (ours).
     sampler_width (int): Width of a sampler's hidden layers.
     gumbel_temperature (float): Temperature of the straight-through Gumbel softmax.
     keep_text, keep_visual (tuple[float, ...]): Target keep ratio of each BGA layer.
     distance (str): "kl", "mse" or "cosine".
     distance_temperature (float): Temperature of the softmax over features of "kl".
+    matching (str): What a generated token is compared with: the real one of its "position", or, as a "set", the nearest
+        of all (ours).
+    entity_weight (float): How much more a wordpiece counts in the distance of generated text if the tagger is sure that
+        it is of an entity (ours). 0: none counts more.
     recon_weight, cycle_weight, ratio_weight, contrast_weight (float): Weights of the objective's terms. The last one
         is ours: generated features should be more alike to those of their own image than to those of others.
     contrast_temperature (float): Temperature of the contrast.
@@ -79,12 +86,15 @@ class BGAConfig:
     generator_heads: int | None = None
     generator_width: int | None = None
     sample: bool = True
+    whole_words: bool = False
     sampler_width: int = 64
     gumbel_temperature: float = 1.0
     keep_text: tuple[float, ...] = ()
     keep_visual: tuple[float, ...] = ()
     distance: Distance = "kl"
     distance_temperature: float = 6.0
+    matching: Matching = "position"
+    entity_weight: float = 0.0
     recon_weight: float = 1.0
     cycle_weight: float = 1.0
     ratio_weight: float = 1.0
@@ -110,6 +120,8 @@ class BGAConfig:
         check_ranges(vars(self))
         if self.distance not in DISTANCES:
             raise BGAError(Errors.B101.format(distance=self.distance, known=", ".join(DISTANCES)))
+        if self.matching not in MATCHINGS:
+            raise BGAError(Errors.B129.format(matching=self.matching, known=", ".join(MATCHINGS)))
         if len(self.text_layers) != len(self.vision_layers):
             raise BGAError(Errors.B102.format(text=list(self.text_layers), vision=list(self.vision_layers)))
         for name in ("keep_text", "keep_visual"):

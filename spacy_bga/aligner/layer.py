@@ -22,15 +22,23 @@ class Sampled:
 
     tokens (Tensor): (B, len, d). valid (Tensor): (B, len) bool, which of them are there.
     kept (Tensor): (B, len), which are kept. likeliest (Tensor): (B, len), which would be kept without chance.
+    emphasis (Optional[Tensor]): (B, len), how much each counts in a distance if it is kept; None: all as much.
     """
 
     tokens: Tensor
     valid: Tensor
     kept: Tensor
     likeliest: Tensor
+    emphasis: Tensor | None = None
+
+    @property
+    def weights(self) -> Tensor:
+        """(B, len), how much each counts in a distance."""
+        return self.kept if self.emphasis is None else self.kept * self.emphasis
 
     def select(self, rows: Tensor) -> Sampled:
-        return Sampled(self.tokens[rows], self.valid[rows], self.kept[rows], self.likeliest[rows])
+        emphasis = None if self.emphasis is None else self.emphasis[rows]
+        return Sampled(self.tokens[rows], self.valid[rows], self.kept[rows], self.likeliest[rows], emphasis)
 
     def ratio_loss(self, target: float) -> Tensor:
         return ratio_loss([self.kept, self.likeliest], self.valid, target)
@@ -69,12 +77,21 @@ class BGALayer(nn.Module):
         gate = config.context_gate
         self.context_gate = None if gate is None else nn.Parameter(torch.full((heads,), float(gate)))
 
-    def sample(self, tokens: Tensor, valid: Tensor, previous: Tensor) -> Sampled:
+    def sample(
+        self,
+        tokens: Tensor,
+        valid: Tensor,
+        previous: Tensor,
+        *,
+        words: Tensor | None = None,
+        emphasis: Tensor | None = None,
+    ) -> Sampled:
         """RETURNS (Sampled): The textual tokens (W, n, d) with their mask; everything is kept without a sampler."""
         if self.sampler is None:
             everything = valid.to(tokens.dtype)
-            return Sampled(tokens, valid, everything, everything)
-        return Sampled(tokens, valid, *self.sampler(tokens, valid, previous))
+            return Sampled(tokens, valid, everything, everything, emphasis)
+        kept, likeliest = self.sampler(tokens, valid, previous, words)
+        return Sampled(tokens, valid, kept, likeliest, emphasis)
 
     def sample_visual(self, branch: VisualBranch, tokens: Tensor, valid: Tensor, previous: Tensor | None) -> Sampled:
         """RETURNS (Sampled): The visual tokens (I, m, d_v) with their mask, refined from the previous stage's."""
@@ -123,6 +140,11 @@ class BGALayer(nn.Module):
             if weight:
                 target = real.tokens.detach() if config.detach_targets else real.tokens
                 total = total + weight * distance(
-                    pseudo, target, real.kept, kind=config.distance, temperature=config.distance_temperature
+                    pseudo,
+                    target,
+                    real.weights,
+                    kind=config.distance,
+                    temperature=config.distance_temperature,
+                    matching=config.matching,
                 )
         return total

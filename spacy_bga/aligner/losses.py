@@ -9,34 +9,88 @@ from torch import Tensor
 from spacy_bga.errors import BGAError, Errors
 
 
-def distance(generated: Tensor, target: Tensor, weights: Tensor, *, kind: str, temperature: float = 6.0) -> Tensor:
+def distance(
+    generated: Tensor,
+    target: Tensor,
+    weights: Tensor,
+    *,
+    kind: str,
+    temperature: float = 6.0,
+    matching: str = "position",
+) -> Tensor:
     """The mean distance `D(generated, target | weights)` over kept positions.
 
     The weights are detached: were they not, a sampler could lower its loss by dropping whatever is hard.
 
     generated, target (Tensor): (B, k, d) features of the same positions.
-    weights (Tensor): (B, k) which positions count; an example without any counts as 0.
+    weights (Tensor): (B, k) how much positions count; an example without any counts as 0.
     kind (str): "kl", the divergence of the softmax over features (Hinton et al. 2015, arXiv 1503.02531, at a
         temperature, times its square); "mse" of layer-normed features; "cosine", one minus the similarity.
     temperature (float): Only for "kl".
+    matching (str): "position" compares the tokens of a position; "set" each token of one side with the nearest of the
+        other, both ways, see `nearest`.
     RETURNS (Tensor): A scalar.
     """
+    weights = weights.detach()
+    if matching == "set":
+        between = distances(generated, target, kind=kind, temperature=temperature)
+        of_generated, of_target = nearest(between, weights)
+        return (weighted_mean(of_generated, weights) + weighted_mean(of_target, weights)) / 2
+    return weighted_mean(by_position(generated, target, kind=kind, temperature=temperature), weights)
+
+
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """RETURNS (Tensor): A scalar, the mean over examples of the weighted mean of each one's positions (B, k)."""
+    return ((values * weights).sum(1) / weights.sum(1).clamp(min=1)).mean()
+
+
+def by_position(generated: Tensor, target: Tensor, *, kind: str, temperature: float) -> Tensor:
+    """RETURNS (Tensor): (B, k), how far each token (B, k, d) is from that of its position."""
     if kind == "kl":
-        by_position = F.kl_div(
+        return F.kl_div(
             F.log_softmax(generated / temperature, dim=-1),
             F.log_softmax(target / temperature, dim=-1),
             reduction="none",
             log_target=True,
         ).sum(-1) * (temperature**2)
-    elif kind == "mse":
+    if kind == "mse":
         shape = generated.shape[-1:]
-        by_position = (F.layer_norm(generated, shape) - F.layer_norm(target, shape)).square().mean(-1)
-    elif kind == "cosine":
-        by_position = 1 - F.cosine_similarity(generated, target, dim=-1)
-    else:
-        raise BGAError(Errors.B101.format(distance=kind, known="kl, mse, cosine"))
-    weights = weights.detach()
-    return ((by_position * weights).sum(1) / weights.sum(1).clamp(min=1)).mean()
+        return (F.layer_norm(generated, shape) - F.layer_norm(target, shape)).square().mean(-1)
+    if kind == "cosine":
+        return 1 - F.cosine_similarity(generated, target, dim=-1)
+    raise BGAError(Errors.B101.format(distance=kind, known="kl, mse, cosine"))
+
+
+def distances(generated: Tensor, target: Tensor, *, kind: str, temperature: float) -> Tensor:
+    """RETURNS (Tensor): (B, k, k), how far each generated token (a row) is from each target (a column), both (B, k, d).
+    Each distance is linear in the target once both are transformed, so that one product gives all."""
+    if kind == "kl":
+        log_q, log_p = (F.log_softmax(tokens / temperature, dim=-1) for tokens in (generated, target))
+        p = log_p.exp()
+        return ((p * log_p).sum(-1).unsqueeze(1) - log_q @ p.transpose(1, 2)) * (temperature**2)
+    if kind == "mse":
+        shape = generated.shape[-1:]
+        normed, aim = F.layer_norm(generated, shape), F.layer_norm(target, shape)
+        squares = normed.square().sum(-1).unsqueeze(2) + aim.square().sum(-1).unsqueeze(1)
+        return (squares - 2 * normed @ aim.transpose(1, 2)) / shape[0]
+    if kind == "cosine":
+        return 1 - F.normalize(generated, dim=-1) @ F.normalize(target, dim=-1).transpose(1, 2)
+    raise BGAError(Errors.B101.format(distance=kind, known="kl, mse, cosine"))
+
+
+def nearest(between: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The distance of each token to the nearest that counts on the other side (the Chamfer distance, Fan et al. 2017,
+    arXiv 1612.00603). [CLS], the first, is of another kind than the others, and matched with [CLS] alone.
+
+    between (Tensor): (B, k, k) distances of generated tokens (rows) from targets (columns). weights (Tensor): (B, k).
+    RETURNS (tuple[Tensor, Tensor]): (B, k) of the generated tokens, and of the targets; 0 for what does not count.
+    """
+    counts = weights > 0
+    is_first = torch.arange(between.shape[1], device=between.device) == 0
+    kinds_differ = is_first[:, None] != is_first
+    pairs = counts.unsqueeze(2) & counts.unsqueeze(1) & ~kinds_differ
+    far = between.masked_fill(~pairs, torch.finfo(between.dtype).max)
+    return far.amin(2).masked_fill(~counts, 0.0), far.amin(1).masked_fill(~counts, 0.0)
 
 
 def summarize(tokens: Tensor, valid: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from spacy_bga.aligner.generator import CrossModalGenerator
 from spacy_bga.aligner.layer import BGALayer, Sampled
 from spacy_bga.aligner.layout import lay_out_for_tagging
 from spacy_bga.aligner.packing import arrange
+from spacy_bga.aligner.sampler import number_words
 from spacy_bga.aligner.text_encoder import TextEncoder
 from spacy_bga.aligner.vision_encoder import VisionEncoder
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch, VisualStates
@@ -96,6 +97,10 @@ class BGAModel(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.crf = CRF(config.labels)
         self.head = nn.Linear(width, len(self.crf.tags))
+        self.continues: Tensor | None  # (V,) bool, which wordpieces go on with a word: see `set_continuations`
+        by_word = config.whole_words and config.n_bga_layers > 0
+        size = text_encoder.config.vocab_size
+        self.register_buffer("continues", torch.zeros(size, dtype=torch.bool) if by_word else None)
         # What the text attends to; other than "generated" only to measure what that is worth.
         self.context: Context = "generated"
 
@@ -111,7 +116,8 @@ class BGAModel(nn.Module):
             raise BGAError(Errors.B107)
         annotated = self._annotated(text, allowed)
         tagged = bool(annotated.any())
-        encoding = self.encode(text, images=images, tagged=tagged)
+        emphasis = self._emphasis(text) if images is not None and self.config.entity_weight else None
+        encoding = self.encode(text, images=images, tagged=tagged, emphasis=emphasis)
         terms = dict(encoding.terms)
         if tagged:
             terms["crf"] = self._crf_loss(encoding.hidden, text, allowed, annotated)
@@ -128,7 +134,13 @@ class BGAModel(nn.Module):
         return terms
 
     def encode(
-        self, text: TextBatch, *, images: VisualBatch | None = None, real: bool = False, tagged: bool = True
+        self,
+        text: TextBatch,
+        *,
+        images: VisualBatch | None = None,
+        real: bool = False,
+        tagged: bool = True,
+        emphasis: Tensor | None = None,
     ) -> Encoding:
         """Run the text branch and, beside it, the visual one where there are images.
 
@@ -136,6 +148,7 @@ class BGAModel(nn.Module):
         real (bool): Whether these attend to the real features of their images, in place of generated ones.
         tagged (bool): Whether the features will be tagged. Else the layers from the last BGA layer on are not run:
             what it generates doesn't depend on them.
+        emphasis (Optional[Tensor]): (W, n) how much each wordpiece counts in the distance of generated text.
         RETURNS (Encoding): What came of it.
         """
         real_context = 1.0 if real else self.config.real_context * self.training
@@ -143,6 +156,7 @@ class BGAModel(nn.Module):
         windows = arrange(mask)
         hidden = windows.pack(self.text_encoder.embed(ids, mask))
         states = VisualStates(self.visual, images) if images is not None and self.visual is not None else None
+        words = None if self.continues is None else number_words(self.continues[ids])
         stages: list[Stage] = []
         terms: dict[str, list[Tensor]] = {}
         for index in range(self.text_encoder.n_layers):
@@ -152,7 +166,8 @@ class BGAModel(nn.Module):
             number = self.config.text_layers.index(index)
             layer = cast(BGALayer, self.layers[number])
             tokens = windows.unpack(hidden)
-            sampled = layer.sample(tokens, mask, stages[-1].text.kept if stages else mask.to(hidden.dtype))
+            kept = stages[-1].text.kept if stages else mask.to(hidden.dtype)
+            sampled = layer.sample(tokens, mask, kept, words=words, emphasis=emphasis)
             generated = self.generate(number, tokens, sampled.kept)
             visual, shown = None, generated
             if states is not None and images is not None:
@@ -190,6 +205,15 @@ class BGAModel(nn.Module):
             states.leave(number, layer.to_vision(pseudo_text), text.valid)
         return visual, terms
 
+    @torch.no_grad()
+    def _emphasis(self, text: TextBatch) -> Tensor:
+        """RETURNS (Tensor): (W, n), 1 and `entity_weight` times the probability that a wordpiece is of an entity."""
+        emissions, mask = pad_documents(self.emissions(self.encode(text).hidden, text), text.lengths)
+        of_entities = 1 - self.crf.marginals(emissions, mask)[..., 0]
+        weights = torch.ones(text.ids.shape, dtype=of_entities.dtype, device=text.ids.device)
+        weights.view(-1)[text.places] += self.config.entity_weight * of_entities[mask][text.tokens]
+        return weights
+
     def emissions(self, hidden: Tensor, text: TextBatch) -> Tensor:
         """RETURNS (Tensor): (tokens, L) scores of the tags, from features of the wordpieces (W, n, d)."""
         return self.head(self.dropout(merge_wordpieces([(hidden, text)])))
@@ -219,6 +243,14 @@ class BGAModel(nn.Module):
             return self.encode(text, images=images, real=True).hidden
 
         return self.head(merge_wordpieces((features(text, i), text) for text, i in moved))
+
+    def set_continuations(self, continues: Tensor) -> None:
+        """Say which wordpieces go on with the word before them; used if `whole_words` is on.
+
+        continues (Tensor): (V,) bool, by their ids.
+        """
+        if self.continues is not None:
+            self.continues[: len(continues)] = continues[: len(self.continues)]
 
     def set_dropout(self, rate: float) -> None:
         """Set the rate of every dropout on the text side, the encoder's own included. What is frozen gets none: it

@@ -123,7 +123,9 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
         **settings.options,
     )
     tokenizer = WordpieceTokenizer.from_folder(folder, window=window, overlap=overlap)
-    return BGAModel(config, text, vision), tokenizer
+    aligner = BGAModel(config, text, vision)
+    aligner.set_continuations(torch.from_numpy(tokenizer.continuations()))
+    return aligner, tokenizer
 
 
 def aligner_folder(path: Path, *, name: str) -> Path:

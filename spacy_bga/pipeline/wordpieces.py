@@ -117,6 +117,19 @@ class WordpieceTokenizer:
             yield windows[start:end]
             start = end
 
+    def continuations(self) -> np.ndarray:
+        """RETURNS (np.ndarray): (V,) bool, which wordpieces go on with the word before them, by their ids: those with
+        a prefix where the vocabulary marks them ("##"), those without one where it marks the beginnings of words."""
+        pieces = self.tokenizer.convert_ids_to_tokens(range(len(self.tokenizer)))
+        inner = np.array([str(piece).startswith("##") for piece in pieces], dtype=bool)
+        if inner.any():
+            return inner
+        special = set(self.tokenizer.all_special_tokens)
+        first = np.array(
+            [piece in special or str(piece).startswith(("\u0120", "\u2581")) for piece in pieces], dtype=bool
+        )
+        return ~first
+
     def to_files(self) -> dict[str, bytes]:
         """RETURNS (dict[str, bytes]): The tokenizer's own files by name."""
         with tempfile.TemporaryDirectory() as folder:

@@ -73,6 +73,7 @@ def test_settings_of_a_later_version_are_left_out() -> None:
     ("settings", "match"),
     [
         ({"distance": "l1"}, r"\[B101\].*'l1'.*kl, mse, cosine"),
+        ({"matching": "hungarian"}, r"\[B129\].*'hungarian'.*position, set"),
         ({"text_layers": (1,)}, r"\[B102\].*\[1\].*\[\]"),
         ({**LAYERS, "vision_layers": (1,)}, "B102"),
         ({**LAYERS, "keep_text": (0.7,)}, r"\[B103\].*keep_text.*2 BGA layers"),

@@ -845,3 +845,66 @@ def test_refused_labels_leave_no_trace() -> None:
     with pytest.raises(BGAError, match="B110"):
         model.set_labels(("A", "A"))
     assert model.config.labels == model.crf.labels == ("PER", "LOC")
+
+
+# Whole words and entities
+
+
+def test_whole_words_are_sampled_and_saved(tmp_path: Path) -> None:
+    model = make_model(whole_words=True)
+    continues = torch.zeros(50, dtype=torch.bool)
+    continues[25:] = True
+    model.set_continuations(continues)
+    text = lay_out([torch.tensor([7, 30, 40, 8, 9, 31, 33, 10])])
+    alone = make_model()
+    kept, by_piece = (m.encode(text).stages[0].text.kept[0].tolist() for m in (model, alone))
+    assert kept[1] == kept[2] == kept[3]
+    assert kept[5] == kept[6] == kept[7]
+    assert kept != by_piece
+    model.save_pretrained(tmp_path)
+    again = BGAModel.from_pretrained(tmp_path)
+    assert again.continues is not None
+    assert torch.equal(again.continues, continues)
+    assert torch.equal(emissions(again, text), emissions(model, text))
+
+
+def test_only_bga_layers_sample_words() -> None:
+    model = make_model(vision=None, whole_words=True)
+    model.set_continuations(torch.ones(50, dtype=torch.bool))
+    assert model.continues is None
+    assert "continues" not in model.state_dict()
+
+
+def test_wordpieces_of_entities_count_more() -> None:
+    """The distance of generated text, with each wordpiece's weight by the tagger's marginals."""
+    model, text = make_model(entity_weight=3.0, text_to_visual=0.0, sample=False), make_text()
+    images = make_images(model)
+    inputs = {"allowed": make_allowed(model, text), "images": images}
+    with torch.no_grad():
+        losses = model(text, **inputs)
+        of_entities = torch.zeros(text.ids.numel())
+        flat, start = emissions(model, text), 0
+        beliefs = []
+        for length in text.lengths:
+            if length:
+                document = flat[start : start + length].unsqueeze(0)
+                beliefs.append(1 - model.crf.marginals(document, torch.ones(1, length, dtype=torch.bool))[0, :, 0])
+            start += length
+        of_entities[text.places] = torch.cat(beliefs)[text.tokens]
+        weights = 1 + 3.0 * of_entities.view(text.ids.shape)
+        expected = model.encode(text, images=images, emphasis=weights).terms["recon"]
+        plain = make_model(text_to_visual=0.0, sample=False)(text, **inputs)
+    assert 0.05 < of_entities[text.places].mean() < 0.95
+    torch.testing.assert_close(losses["recon"], expected)
+    assert abs(losses["recon"] - plain["recon"]) > 1e-4
+    torch.testing.assert_close(losses["crf"], plain["crf"])
+
+
+def test_equal_weights_are_no_weights() -> None:
+    model, text = make_model(), make_text()
+    images = make_images(model)
+    with torch.no_grad():
+        twice = model.encode(text, images=images, emphasis=torch.full(text.ids.shape, 2.0)).terms
+        once = model.encode(text, images=images).terms
+    for name, term in once.items():
+        torch.testing.assert_close(twice[name], term)

@@ -120,9 +120,9 @@ def balance_samplers(model: BGAModel) -> None:
     model (BGAModel): Changed in place, so that it does so for `make_text()` and `make_images(model)`.
     """
 
-    def balance(module: Any, inputs: tuple[Tensor, Tensor, Tensor]) -> None:
+    def balance(module: Any, inputs: tuple[Tensor, ...]) -> None:
         module.local_mlp[0].weight.mul_(4)
-        scores = module.logits(*inputs)[:, 1:][inputs[1][:, 1:]]
+        scores = module.logits(*inputs[:3])[:, 1:][inputs[1][:, 1:]]
         if len(scores):  # else there is [CLS] alone
             module.output[2].bias[1] -= torch.quantile(scores[:, 1] - scores[:, 0], 0.45)
 

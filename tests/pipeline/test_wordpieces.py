@@ -44,6 +44,25 @@ def texts_of(wordpieces: WordpieceTokenizer, pieces: Pieces) -> list[list[str]]:
     return texts
 
 
+class TestContinuations:
+    def test_by_the_prefix(self, wordpieces: WordpieceTokenizer):
+        continues = wordpieces.continuations()
+        pieces = wordpieces.split(["Kevin", "zed", "!"])
+        assert continues[pieces.ids].tolist() == [False, False, True, True, False]
+        assert len(continues) == len(wordpieces.tokenizer)
+        assert not continues[wordpieces.tokenizer.all_special_ids].any()
+
+    def test_byte_level(self, byte_level_folder: Path):
+        wordpieces = WordpieceTokenizer.from_folder(byte_level_folder, window=16, overlap=4)
+        pieces = wordpieces.split(["kevin", "zedzed", "oakland"])
+        starts = np.flatnonzero(np.diff(pieces.words, prepend=-1))
+        expected = [i not in starts for i in range(len(pieces.ids))]
+        continues = wordpieces.continuations()
+        assert continues[pieces.ids].tolist() == expected
+        assert any(expected)
+        assert not continues[wordpieces.tokenizer.all_special_ids].any()
+
+
 class TestSplit:
     def test_words_keep_their_pieces(self, wordpieces: WordpieceTokenizer):
         pieces = wordpieces.split(["Kevin", "zed", "!"])

@@ -26,11 +26,11 @@ WHOLE = [
 REAL = [
     *("keep_text", "keep_visual", "gumbel_temperature", "distance_temperature", "recon_weight", "cycle_weight"),
     *("ratio_weight", "contrast_weight", "contrast_temperature", "text_to_visual", "visual_to_text", "real_context"),
-    *("context_gate", "dropout"),
+    *("context_gate", "entity_weight", "dropout"),
 ]
 OTHERS = [
-    *("shared_generators", "projections", "standardize", "whiten", "sample", "distance", "detach_targets"),
-    *("train_vision", "mixed_precision", "text_encoder", "vision_encoder"),
+    *("shared_generators", "projections", "standardize", "whiten", "sample", "whole_words", "distance", "matching"),
+    *("detach_targets", "train_vision", "mixed_precision", "text_encoder", "vision_encoder"),
 ]
 MODEL = [*WHOLE, *REAL, *OTHERS]
 READERS: dict[str, tuple[str, list[str]]] = {
