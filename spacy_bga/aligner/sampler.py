@@ -82,7 +82,7 @@ def number_words(continues: Tensor) -> Tensor:
     (B, len), bool. The first two begin one: [CLS], and what a window begins with."""
     begins = ~continues
     begins[:, :2] = True
-    return begins.cumsum(1) - 1
+    return begins.long().cumsum(1) - 1  # ONNX sums no truth values
 
 
 def average_words(logits: Tensor, words: Tensor) -> Tensor:

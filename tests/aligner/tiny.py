@@ -99,6 +99,8 @@ def make_model(*, seed: int = 0, train: bool = False, **settings: Any) -> BGAMod
                 standardizer.std.uniform_(0.5, 2.0)
                 if standardizer.whitening is not None:
                     standardizer.whitening.add_(0.1 * torch.randn_like(standardizer.whitening))
+            if model.continues is not None:
+                model.continues[6::2] = True
         balance_samplers(model.eval())
     return model.train(train)
 
