@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -16,6 +15,7 @@ from transformers import AutoConfig, PretrainedConfig
 
 from spacy_bga.aligner.config import BGAConfig
 from spacy_bga.aligner.crf import CRF
+from spacy_bga.aligner.encoding import Encoding, Stage, mix_in
 from spacy_bga.aligner.generator import CrossModalGenerator
 from spacy_bga.aligner.layer import BGALayer, Sampled
 from spacy_bga.aligner.layout import lay_out_for_tagging
@@ -34,32 +34,6 @@ VISUAL_PREFIX = "visual."
 
 Losses = dict[str, Tensor]
 Context = Literal["generated", "zero", "swapped"]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What a BGA layer made of a batch.
-
-    text (Sampled): The textual tokens (W, n, d). visual (Optional[Sampled]): The visual tokens (I, m, d_v) of those
-        with an image. generated (Tensor): (W, m, d_v) Vp.
-    """
-
-    text: Sampled
-    visual: Sampled | None
-    generated: Tensor
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """What the encoders made of a batch.
-
-    hidden (Tensor): (W, n, d) features of the wordpieces. terms (dict[str, Tensor]): The alignment terms, each averaged
-        over the BGA layers. stages (list[Stage]): What each BGA layer made.
-    """
-
-    hidden: Tensor
-    terms: Losses
-    stages: list[Stage]
 
 
 class BGAModel(nn.Module):
@@ -392,20 +366,6 @@ def belongs_to_tagger(name: str) -> bool:
     """RETURNS (bool): Whether a parameter is learnt by tagging alone: the head's, the CRF's, and the gates, which are
     what tagging makes of generated features."""
     return name.startswith(("head.", "crf.")) or name.endswith(".context_gate")
-
-
-def mix_in(visual: Sampled, generated: Tensor, rows: Tensor, *, rate: float) -> Tensor:
-    """Put real features in the place of generated ones.
-
-    visual (Sampled): The real features (I, m, d_v) of I images. generated (Tensor): (W, m, d_v) of W windows.
-    rows (Tensor): (I,) the window of each image. rate (float): How often the image of a window is taken.
-    RETURNS (Tensor): (W, m, d_v). Visual tokens that an image lacks, as absent crops', stay generated.
-    """
-    if not rate:
-        return generated
-    chosen = torch.rand(len(rows), 1, 1, device=rows.device) < rate
-    real = torch.where(chosen & visual.valid.unsqueeze(-1), visual.tokens, generated[rows])
-    return generated.index_copy(0, rows, real.to(generated.dtype))
 
 
 def encoder_config(data: dict) -> PretrainedConfig:

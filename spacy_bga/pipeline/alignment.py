@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from spacy.tokens import Doc, Span
 from thinc.api import Model
 
+from spacy_bga.aligner.encoding import Encoding
 from spacy_bga.aligner.losses import direction, summarize
-from spacy_bga.aligner.model import BGAModel, Encoding
+from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.windows import Window
 from spacy_bga.errors import BGAError, Errors
 from spacy_bga.pipeline.bridge import collate_images, get_shim, words
