@@ -41,16 +41,17 @@ class BGAConfig:
     generator_heads (Optional[int]): Attention heads of a generator; None: as the text encoder has.
     generator_width (Optional[int]): Width of a generator's feed-forward layer; None: as the text encoder has.
     sample (bool): Whether context samplers choose what is generated from; without, everything is kept.
-    whole_words (bool): Whether the wordpieces of a word are kept or dropped together (ours).
+    whole_words (bool): Whether the wordpieces of a word are kept or dropped together (ours); a word is what the
+        tokenizer makes wordpieces of. Nothing without `sample`.
     sampler_width (int): Width of a sampler's hidden layers.
     gumbel_temperature (float): Temperature of the straight-through Gumbel softmax.
     keep_text, keep_visual (tuple[float, ...]): Target keep ratio of each BGA layer.
     distance (str): "kl", "mse" or "cosine".
     distance_temperature (float): Temperature of the softmax over features of "kl".
-    matching (str): What a generated token is compared with: the real one of its "position", or, as a "set", the nearest
-        of all (ours).
+    matching (str): What a distance compares: the tokens of a "position", or, as a "set" (ours), each kept token of
+        one side with the nearest of the other, both ways, and the first [CLS] with the first.
     entity_weight (float): How much more a wordpiece counts in the distance of generated text if the tagger is sure that
-        it is of an entity (ours). 0: none counts more.
+        it is of an entity (ours). Texts with images then pass the text branch twice. 0: none counts more.
     recon_weight, cycle_weight, ratio_weight, contrast_weight (float): Weights of the objective's terms. The last one
         is ours: generated features should be more alike to those of their own image than to those of others.
     contrast_temperature (float): Temperature of the contrast.

@@ -1,4 +1,4 @@
-"""What the encoders made of a batch: features to tag, alignment terms, and what each BGA layer made on the way."""
+"""What the encoders made of a batch: features to tag, alignment terms, and what each BGA layer made and was shown."""
 
 from __future__ import annotations
 

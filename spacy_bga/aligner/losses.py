@@ -23,19 +23,21 @@ def distance(
     The weights are detached: were they not, a sampler could lower its loss by dropping whatever is hard.
 
     generated, target (Tensor): (B, k, d) features of the same positions.
-    weights (Tensor): (B, k) how much positions count; an example without any counts as 0.
+    weights (Tensor): (B, k) how much positions of the target count; an example without any counts as 0.
     kind (str): "kl", the divergence of the softmax over features (Hinton et al. 2015, arXiv 1503.02531, at a
         temperature, times its square); "mse" of layer-normed features; "cosine", one minus the similarity.
     temperature (float): Only for "kl".
     matching (str): "position" compares the tokens of a position; "set" each token of one side with the nearest of the
-        other, both ways, see `nearest`.
+        other, both ways, see `nearest`. In a set, generated tokens of the kept positions count as much as each other.
     RETURNS (Tensor): A scalar.
     """
     weights = weights.detach()
     if matching == "set":
-        between = distances(generated, target, kind=kind, temperature=temperature)
-        of_generated, of_target = nearest(between, weights)
-        return (weighted_mean(of_generated, weights) + weighted_mean(of_target, weights)) / 2
+        kept = weights > 0
+        of_generated, of_target = nearest(pairwise(generated, target, kind=kind, temperature=temperature), kept)
+        return (weighted_mean(of_generated, kept.to(weights.dtype)) + weighted_mean(of_target, weights)) / 2
+    if matching != "position":
+        raise BGAError(Errors.B129.format(matching=matching, known="position, set"))
     return weighted_mean(by_position(generated, target, kind=kind, temperature=temperature), weights)
 
 
@@ -61,9 +63,15 @@ def by_position(generated: Tensor, target: Tensor, *, kind: str, temperature: fl
     raise BGAError(Errors.B101.format(distance=kind, known="kl, mse, cosine"))
 
 
-def distances(generated: Tensor, target: Tensor, *, kind: str, temperature: float) -> Tensor:
+def pairwise(generated: Tensor, target: Tensor, *, kind: str, temperature: float) -> Tensor:
     """RETURNS (Tensor): (B, k, k), how far each generated token (a row) is from each target (a column), both (B, k, d).
-    Each distance is linear in the target once both are transformed, so that one product gives all."""
+    One product gives all, in single precision at least: distances are small differences of large numbers."""
+    with torch.autocast(generated.device.type, enabled=False):
+        generated, target = (side.to(torch.promote_types(side.dtype, torch.float32)) for side in (generated, target))
+        return _pairwise(generated, target, kind=kind, temperature=temperature)
+
+
+def _pairwise(generated: Tensor, target: Tensor, *, kind: str, temperature: float) -> Tensor:
     if kind == "kl":
         log_q, log_p = (F.log_softmax(tokens / temperature, dim=-1) for tokens in (generated, target))
         p = log_p.exp()
@@ -78,19 +86,19 @@ def distances(generated: Tensor, target: Tensor, *, kind: str, temperature: floa
     raise BGAError(Errors.B101.format(distance=kind, known="kl, mse, cosine"))
 
 
-def nearest(between: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """The distance of each token to the nearest that counts on the other side (the Chamfer distance, Fan et al. 2017,
-    arXiv 1612.00603). [CLS], the first, is of another kind than the others, and matched with [CLS] alone.
+def nearest(between: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """The distance of each kept token to the nearest on the other side (the Chamfer distance, Fan et al. 2017,
+    arXiv 1612.00603). [CLS], the first, is of another kind than the others, and matched with [CLS] alone; those of
+    crops are among the others.
 
-    between (Tensor): (B, k, k) distances of generated tokens (rows) from targets (columns). weights (Tensor): (B, k).
-    RETURNS (tuple[Tensor, Tensor]): (B, k) of the generated tokens, and of the targets; 0 for what does not count.
+    between (Tensor): (B, k, k) distances of generated tokens (rows) from targets (columns). kept (Tensor): (B, k) bool.
+    RETURNS (tuple[Tensor, Tensor]): (B, k) of the generated tokens, and of the targets; 0 for what is not kept.
     """
-    counts = weights > 0
     is_first = torch.arange(between.shape[1], device=between.device) == 0
     kinds_differ = is_first[:, None] != is_first
-    pairs = counts.unsqueeze(2) & counts.unsqueeze(1) & ~kinds_differ
+    pairs = kept.unsqueeze(2) & kept.unsqueeze(1) & ~kinds_differ
     far = between.masked_fill(~pairs, torch.finfo(between.dtype).max)
-    return far.amin(2).masked_fill(~counts, 0.0), far.amin(1).masked_fill(~counts, 0.0)
+    return far.amin(2).masked_fill(~kept, 0.0), far.amin(1).masked_fill(~kept, 0.0)
 
 
 def summarize(tokens: Tensor, valid: Tensor) -> Tensor:

@@ -46,6 +46,8 @@ class BGAModel(nn.Module):
     vision_encoder (Optional[VisionEncoder]): The vision encoder; None for a text-only or a slim aligner.
     """
 
+    continues: Tensor | None
+
     def __init__(self, config: BGAConfig, text_encoder: TextEncoder, vision_encoder: VisionEncoder | None = None):
         super().__init__()
         self.text_encoder = text_encoder
@@ -71,10 +73,9 @@ class BGAModel(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.crf = CRF(config.labels)
         self.head = nn.Linear(width, len(self.crf.tags))
-        self.continues: Tensor | None  # (V,) bool, which wordpieces go on with a word: see `set_continuations`
-        by_word = config.whole_words and config.n_bga_layers > 0
-        size = text_encoder.config.vocab_size
-        self.register_buffer("continues", torch.zeros(size, dtype=torch.bool) if by_word else None)
+        by_word = config.whole_words and config.sample and config.n_bga_layers > 0
+        vocabulary = torch.zeros(text_encoder.config.vocab_size, dtype=torch.bool)
+        self.register_buffer("continues", vocabulary if by_word else None)
         # What the text attends to; other than "generated" only to measure what that is worth.
         self.context: Context = "generated"
 
@@ -90,7 +91,7 @@ class BGAModel(nn.Module):
             raise BGAError(Errors.B107)
         annotated = self._annotated(text, allowed)
         tagged = bool(annotated.any())
-        emphasis = self._emphasis(text) if images is not None and self.config.entity_weight else None
+        emphasis = self._emphasis(text) if images is not None and self._emphasizes else None
         encoding = self.encode(text, images=images, tagged=tagged, emphasis=emphasis)
         terms = dict(encoding.terms)
         if tagged:
@@ -130,7 +131,7 @@ class BGAModel(nn.Module):
         windows = arrange(mask)
         hidden = windows.pack(self.text_encoder.embed(ids, mask))
         states = VisualStates(self.visual, images) if images is not None and self.visual is not None else None
-        words = None if self.continues is None else number_words(self.continues[ids])
+        words = None if self.continues is None else number_words(self.continues[ids] & mask)
         stages: list[Stage] = []
         terms: dict[str, list[Tensor]] = {}
         for index in range(self.text_encoder.n_layers):
@@ -179,9 +180,19 @@ class BGAModel(nn.Module):
             states.leave(number, layer.to_vision(pseudo_text), text.valid)
         return visual, terms
 
+    @property
+    def _emphasizes(self) -> bool:
+        """Whether some wordpieces count more than others: not before there are labels to tag with."""
+        return bool(self.config.entity_weight and self.config.visual_to_text and self.config.labels)
+
     @torch.no_grad()
     def _emphasis(self, text: TextBatch) -> Tensor:
-        """RETURNS (Tensor): (W, n), 1 and `entity_weight` times the probability that a wordpiece is of an entity."""
+        """What the tagger takes for an entity by now, with the dropout and the samples of the training.
+
+        text (TextBatch): The documents.
+        RETURNS (Tensor): (W, n), 1 and `entity_weight` times the probability that a wordpiece is of an entity; 1 where
+            two windows overlap and the wordpiece is the other one's.
+        """
         emissions, mask = pad_documents(self.emissions(self.encode(text).hidden, text), text.lengths)
         of_entities = 1 - self.crf.marginals(emissions, mask)[..., 0]
         weights = torch.ones(text.ids.shape, dtype=of_entities.dtype, device=text.ids.device)
@@ -219,11 +230,14 @@ class BGAModel(nn.Module):
         return self.head(merge_wordpieces((features(text, i), text) for text, i in moved))
 
     def set_continuations(self, continues: Tensor) -> None:
-        """Say which wordpieces go on with the word before them; used if `whole_words` is on.
+        """Say which wordpieces go on with a word, for samplers that keep or drop whole words. Until then each wordpiece
+        is a word; without `whole_words` nothing is asked.
 
-        continues (Tensor): (V,) bool, by their ids.
+        continues (Tensor): (V,) bool, by their ids; those beyond it begin a word, those beyond the encoder's vocabulary
+            are ignored.
         """
         if self.continues is not None:
+            self.continues.zero_()
             self.continues[: len(continues)] = continues[: len(self.continues)]
 
     def set_dropout(self, rate: float) -> None:
@@ -330,7 +344,10 @@ class BGAModel(nn.Module):
             for name, tensor in other.state_dict().items()
             if not (own and belongs_to_tagger(name)) and (not text_only or name.startswith("text_encoder."))
         }
+        shared.pop("continues", None)  # nothing learnt, but the tokenizer's
         state = shared | own
+        if self.continues is not None:
+            state["continues"] = self.continues
         try:
             self.load_state_dict(state)
         except RuntimeError as error:

@@ -78,8 +78,8 @@ class ContextSampler(nn.Module):
 
 
 def number_words(continues: Tensor) -> Tensor:
-    """RETURNS (Tensor): (B, len) which word each token is of, from 0, by whether it goes on with the word before it
-    (B, len), bool. The first two begin one: [CLS], and what a window begins with."""
+    """RETURNS (Tensor): (B, len) which word each token is of, from 0, by whether it goes on with a word (B, len), bool.
+    The first two begin one: [CLS], and what a window begins with."""
     begins = ~continues
     begins[:, :2] = True
     return begins.long().cumsum(1) - 1  # ONNX sums no truth values

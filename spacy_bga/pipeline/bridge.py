@@ -124,7 +124,8 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
     )
     tokenizer = WordpieceTokenizer.from_folder(folder, window=window, overlap=overlap)
     aligner = BGAModel(config, text, vision)
-    aligner.set_continuations(torch.from_numpy(tokenizer.continuations()))
+    if aligner.continues is not None:
+        aligner.set_continuations(torch.from_numpy(tokenizer.continuations()))
     return aligner, tokenizer
 
 

@@ -114,9 +114,15 @@ def test_gradients_by_finite_differences(kind: str) -> None:
     assert torch.autograd.gradcheck(lambda g, t: distance(g, t, weights, kind=kind), (generated, target))
 
 
-def test_unknown_kind() -> None:
+@pytest.mark.parametrize("matching", ["position", "set"])
+def test_unknown_kind(matching: str) -> None:
     with pytest.raises(BGAError, match=r"\[B101\].*'l1'"):
-        distance(draw((1, 1, 2), 0), draw((1, 1, 2), 1), torch.ones(1, 1), kind="l1")
+        distance(draw((1, 1, 2), 0), draw((1, 1, 2), 1), torch.ones(1, 1), kind="l1", matching=matching)
+
+
+def test_unknown_matching() -> None:
+    with pytest.raises(BGAError, match=r"\[B129\].*'order'"):
+        distance(draw((1, 1, 2), 0), draw((1, 1, 2), 1), torch.ones(1, 1), kind="kl", matching="order")
 
 
 # Tokens as a set
@@ -130,12 +136,13 @@ def chamfer(generated: Tensor, target: Tensor, weights: Tensor, kind: str) -> fl
         sides = [0.0, 0.0]
         for i in counts:
             alike = [0] if i == 0 else [j for j in counts if j]
-            for side, pairs in enumerate(([(i, j) for j in alike], [(j, i) for j in alike])):
-                sides[side] += weights[row, i].item() * min(
+            for side, pairs in enumerate(([(i, j) for j in alike], [(j, i) for j in alike])):  # generated, target
+                weight = weights[row, i].item() if side else 1.0  # positions mean nothing to generated tokens
+                sides[side] += weight * min(
                     reference(generated[row, g].numpy(), target[row, t].numpy(), kind=kind, temperature=3.0)
                     for g, t in pairs
                 )
-        totals.append(sum(sides) / 2 / max(weights[row].sum().item(), 1))
+        totals.append((sides[0] / max(len(counts), 1) + sides[1] / max(weights[row].sum().item(), 1)) / 2)
     return float(np.mean(totals))
 
 
@@ -167,6 +174,17 @@ def test_a_set_of_nothing_is_finite(kind: str) -> None:
     assert loss.item() == 0
     assert generated.grad is not None
     assert not generated.grad.any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_set_in_half_precision(kind: str) -> None:
+    """Near features, whose distance is a small difference of large numbers, are as far apart as they are."""
+    target = draw((2, 5, 384), 0).float()
+    generated = target + 0.1 * draw((2, 5, 384), 1).float()
+    exact = distance(generated, target, torch.ones(2, 5), kind=kind, matching="set")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = distance(generated, target, torch.ones(2, 5), kind=kind, matching="set")
+    torch.testing.assert_close(mixed, exact)
 
 
 # The contrast

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from spacy_bga.aligner.layer import BGALayer
 from spacy_bga.aligner.layout import lay_out_for_tagging, lay_out_for_training
+from spacy_bga.aligner.losses import distance
 from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.packing import Padded
 from spacy_bga.aligner.sampler import ContextSampler
@@ -876,28 +879,81 @@ def test_only_bga_layers_sample_words() -> None:
 
 
 def test_wordpieces_of_entities_count_more() -> None:
-    """The distance of generated text, with each wordpiece's weight by the tagger's marginals."""
-    model, text = make_model(entity_weight=3.0, text_to_visual=0.0, sample=False), make_text()
-    images = make_images(model)
-    inputs = {"allowed": make_allowed(model, text), "images": images}
+    """The distance of generated text by hand, with each wordpiece's weight by the tagger's marginals."""
+    settings: dict[str, Any] = {"text_to_visual": 0.0, "cycle_weight": 0.0, "sample": False, "entity_weight": 3.0}
+    model = make_model(text_layers=(2,), vision_layers=(2,), keep_text=(0.6,), keep_visual=(0.6,), **settings)
+    text, images = make_text(), make_images(model)
     with torch.no_grad():
-        losses = model(text, **inputs)
-        of_entities = torch.zeros(text.ids.numel())
-        flat, start = emissions(model, text), 0
-        beliefs = []
+        losses = model(text, allowed=make_allowed(model, text), images=images)
+        flat, start, beliefs = emissions(model, text), 0, []
         for length in text.lengths:
-            if length:
-                document = flat[start : start + length].unsqueeze(0)
-                beliefs.append(1 - model.crf.marginals(document, torch.ones(1, length, dtype=torch.bool))[0, :, 0])
+            document = flat[start : start + length].unsqueeze(0)
+            beliefs.append(1 - model.crf.marginals(document, torch.ones(1, length, dtype=torch.bool))[0, :, 0])
             start += length
-        of_entities[text.places] = torch.cat(beliefs)[text.tokens]
-        weights = 1 + 3.0 * of_entities.view(text.ids.shape)
-        expected = model.encode(text, images=images, emphasis=weights).terms["recon"]
-        plain = make_model(text_to_visual=0.0, sample=False)(text, **inputs)
-    assert 0.05 < of_entities[text.places].mean() < 0.95
+        weights = text.mask.float()
+        for place, token in zip(text.places.tolist(), text.tokens.tolist(), strict=True):
+            weights[place // text.ids.shape[1], place % text.ids.shape[1]] += 3 * torch.cat(beliefs)[token]
+        stage = model.encode(text, images=images).stages[0]
+        assert model.visual is not None
+        assert stage.visual is not None
+        layer, tokens = cast(BGALayer, model.layers[0]), stage.text.tokens[images.rows]
+        pseudo = model.visual.generate_text(
+            0, layer.to_text(stage.visual.tokens), stage.visual.kept, n_tokens=tokens.shape[1]
+        )
+        expected = distance(pseudo, tokens, weights[images.rows], kind="kl")
+        plain = distance(pseudo, tokens, text.mask[images.rows].float(), kind="kl")
+    assert 0.05 < torch.cat(beliefs).mean() < 0.95
     torch.testing.assert_close(losses["recon"], expected)
-    assert abs(losses["recon"] - plain["recon"]) > 1e-4
-    torch.testing.assert_close(losses["crf"], plain["crf"])
+    assert abs(expected - plain) > 1e-4
+
+
+def test_entities_are_learnt_from_with_weights() -> None:
+    model, text = make_model(entity_weight=2.0, whole_words=True, matching="set", train=True), make_text()
+    model(text, allowed=make_allowed(model, text, annotated=()), images=make_images(model))["total"].backward()
+    assert model.visual is not None
+    assert all(has_gradient(p.grad) for p in model.visual.generators[0].ffn.parameters())
+    assert not any(has_gradient(p.grad) for p in (*model.head.parameters(), *model.crf.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"), [({"visual_to_text": 0.0}, 1), ({"labels": ()}, 1), ({"entity_weight": 0.0}, 1), ({}, 2)]
+)
+def test_no_second_pass_for_nothing(settings: dict[str, Any], expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, text, passes = make_model(**{"entity_weight": 2.0, **settings}), make_text(), []
+    encode = model.encode
+    monkeypatch.setattr(model, "encode", lambda *args, **kwargs: passes.append(1) or encode(*args, **kwargs))
+    allowed = torch.ones(len(text.lengths), max(text.lengths), len(model.crf.tags), dtype=torch.bool)
+    model(text, allowed=allowed, images=make_images(model))
+    assert len(passes) == expected
+
+
+def test_overlaps_count_where_they_are_owned() -> None:
+    """A document of two windows: 1 for the special tokens and for what the other window owns."""
+    model = make_model(entity_weight=2.0)
+    text = replace(lay_out(documents(6, 6)), places=torch.tensor([1, 2, 3, 12, 13, 14]), tokens=torch.arange(6))
+    weights = model._emphasis(replace(text, lengths=(6,)))
+    others = torch.ones(text.ids.numel(), dtype=torch.bool)
+    others[text.places] = False
+    assert (weights.flatten()[text.places] > 1).all()
+    assert (weights.flatten()[others] == 1).all()
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_what_is_a_word_is_not_taken_over(before: bool, tmp_path: Path) -> None:
+    make_model(whole_words=before, seed=1).save_pretrained(tmp_path)
+    model = make_model(whole_words=not before)
+    own = None if model.continues is None else model.continues.clone()
+    model.start_from(tmp_path)
+    assert (own is None and model.continues is None) or torch.equal(model.continues, own)
+    torch.testing.assert_close(model.head.weight, make_model(seed=1).head.weight)
+
+
+def test_padding_is_of_no_word() -> None:
+    model = make_model(whole_words=True)
+    model.set_continuations(torch.arange(50) % 2 == 1)  # the id of padding among them
+    narrow, wide = make_text(), make_text(width=16)
+    first, second = (model.encode(text).hidden[text.mask] for text in (narrow, wide))
+    torch.testing.assert_close(first, second)
 
 
 def test_equal_weights_are_no_weights() -> None:

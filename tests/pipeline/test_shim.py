@@ -298,3 +298,16 @@ class TestLayout:
             train(pipeline, make_examples(pipeline), steps=2, drop=0.1)
         assert not torch.equal(state(loaded)["head.weight"], state(tagger)["head.weight"])
         assert all(torch.equal(tensor, state(laid_out)[name]) for name, tensor in state(loaded).items())
+
+
+def test_what_continues_a_word_is_the_tokenizers_and_is_kept(make_nlp: Callable[..., Language], tmp_path: Path):
+    nlp = make_nlp(model={"whole_words": True})
+    shim = get_shim(pipe_of(nlp).model)
+    expected = torch.from_numpy(shim.wordpieces.continuations())
+    assert expected.any()
+    assert torch.equal(shim.aligner.continues, expected)
+    nlp.to_disk(tmp_path / "pipeline")
+    again = get_shim(pipe_of(spacy.load(tmp_path / "pipeline")).model)
+    assert torch.equal(again.aligner.continues, expected)
+    from_bytes = make_nlp(model={"whole_words": True}).from_bytes(nlp.to_bytes())
+    assert torch.equal(get_shim(pipe_of(from_bytes).model).aligner.continues, expected)
