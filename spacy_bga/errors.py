@@ -103,6 +103,10 @@ class Errors(metaclass=_Coded):
         "An image and its crops make {number:,} visual tokens, but a text can generate {limit:,} at most. Set a "
         "smaller `visual_grid`, `crop_grid`, `max_crops` or `image_size`."
     )
+    B130 = (
+        "Features of a vision encoder that learns grow old, so that none can be remembered as negatives. Set "
+        "`contrast_memory = 0`, or `train_vision = false`."
+    )
     B129 = "Unknown matching '{matching}'. Set `matching` to one of: {known}."
     B114 = (
         "A vision encoder that learns has no fixed features to standardise. Set `standardize = false`, or "

@@ -55,6 +55,7 @@ class BGAConfig:
     recon_weight, cycle_weight, ratio_weight, contrast_weight (float): Weights of the objective's terms. The last one
         is ours: generated features should be more alike to those of their own image than to those of others.
     contrast_temperature (float): Temperature of the contrast.
+    contrast_memory (int): How many images of past batches are further negatives of the contrast (ours).
     text_to_visual, visual_to_text (float): Weights of the two directions within recon and cycle.
     detach_targets (bool): Whether the targets of a distance get no gradient.
     real_context (float): How often a text of the training attends to the features of its real image, if it has one,
@@ -101,6 +102,7 @@ class BGAConfig:
     ratio_weight: float = 1.0
     contrast_weight: float = 0.0
     contrast_temperature: float = 0.07
+    contrast_memory: int = 0
     text_to_visual: float = 1.0
     visual_to_text: float = 1.0
     detach_targets: bool = True
@@ -131,6 +133,8 @@ class BGAConfig:
                 raise BGAError(Errors.B103.format(name=name, ratios=list(ratios), layers=self.n_bga_layers))
         if self.standardize and self.train_vision:
             raise BGAError(Errors.B114)
+        if self.contrast_memory and self.train_vision:
+            raise BGAError(Errors.B130)
         if self.window < 8 or not 0 <= self.overlap <= (self.window - 2) // 2:
             raise BGAError(Errors.B104.format(window=self.window, overlap=self.overlap))
 

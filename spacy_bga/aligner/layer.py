@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from spacy_bga.aligner.config import BGAConfig
-from spacy_bga.aligner.losses import contrast, distance
+from spacy_bga.aligner.losses import contrast, distance, summarize
+from spacy_bga.aligner.memory import ImageMemory
 from spacy_bga.aligner.sampler import ContextSampler, ratio_loss
 from spacy_bga.aligner.visual import VisualBranch
 
@@ -125,9 +127,20 @@ class BGALayer(nn.Module):
             targets = config.keep_text[self.layer], config.keep_visual[self.layer]
             terms["ratio"] = text.ratio_loss(targets[0]) + visual.ratio_loss(targets[1])
         if config.contrast_weight:
-            real = visual.tokens.detach() if config.detach_targets else visual.tokens
-            terms["contrast"] = contrast(generated, real, visual.valid, temperature=config.contrast_temperature)
+            terms["contrast"] = self._contrast(generated, visual, branch)
         return terms, pseudo_text
+
+    def _contrast(self, generated: Tensor, visual: Sampled, branch: VisualBranch) -> Tensor:
+        """RETURNS (Tensor): The contrast with the images of the batch and with those remembered; while it learns, the
+        former are remembered from then on."""
+        config = self.config
+        real = visual.tokens.detach() if config.detach_targets else visual.tokens
+        memory = cast(ImageMemory, branch.memories[self.layer]) if config.contrast_memory else None
+        others = None if memory is None else memory.recall()
+        term = contrast(generated, real, visual.valid, temperature=config.contrast_temperature, others=others)
+        if memory is not None and self.training:
+            memory.note(summarize(visual.tokens, visual.valid))
+        return term
 
     def _distances(self, text: Sampled, visual: Sampled, pseudo_visual: Tensor, pseudo_text: Tensor) -> Tensor:
         """RETURNS (Tensor): `D(Vp, V | m_V) + D(Tp, T | m_T)`, each with its weight."""

@@ -120,7 +120,9 @@ def direction(tokens: Tensor, weights: Tensor) -> Tensor:
     return F.normalize((tokens * weights).sum(1), dim=-1)
 
 
-def contrast(generated: Tensor, real: Tensor, valid: Tensor, *, temperature: float) -> Tensor:
+def contrast(
+    generated: Tensor, real: Tensor, valid: Tensor, *, temperature: float, others: Tensor | None = None
+) -> Tensor:
     """How well generated features tell their own image from the others of the batch, and images their texts.
 
     The symmetric cross entropy of CLIP (Radford et al. 2021, arXiv 2103.00020) over `summarize`d tokens. The same image
@@ -128,15 +130,17 @@ def contrast(generated: Tensor, real: Tensor, valid: Tensor, *, temperature: flo
 
     generated, real (Tensor): (B, m, d). valid (Tensor): (B, m), which visual tokens are there.
     temperature (float): What cosine similarities are divided by.
-    RETURNS (Tensor): A scalar; 0 for a single image.
+    others (Optional[Tensor]): (K, 2d) summaries of further images, which texts are told from, too.
+    RETURNS (Tensor): A scalar; 0 for a single image and no others.
     """
     texts, images = summarize(generated, valid), summarize(real, valid)
     with torch.autocast(texts.device.type, enabled=False):  # in half precision, near cosines would be the same
         texts, images = (part.to(torch.promote_types(part.dtype, torch.float32)) for part in (texts, images))
-        cosines = texts @ images.T
-        same = images.detach() @ images.detach().T > 0.9999
+        shown = images if others is None else torch.cat([images, others.to(images)])
+        cosines = texts @ shown.T
+        same = images.detach() @ shown.detach().T > 0.9999
     with torch.no_grad():
         same.fill_diagonal_(False)
     logits = (cosines / temperature).masked_fill(same, torch.finfo(cosines.dtype).min)
     own = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+    return (F.cross_entropy(logits, own) + F.cross_entropy(logits[:, : len(own)].T, own)) / 2

@@ -344,10 +344,8 @@ class BGAModel(nn.Module):
             for name, tensor in other.state_dict().items()
             if not (own and belongs_to_tagger(name)) and (not text_only or name.startswith("text_encoder."))
         }
-        shared.pop("continues", None)  # nothing learnt, but the tokenizer's
-        state = shared | own
-        if self.continues is not None:
-            state["continues"] = self.continues
+        own |= {name: tensor for name, tensor in self.state_dict().items() if is_not_learnt(name)}
+        state = {name: tensor for name, tensor in shared.items() if not is_not_learnt(name)} | own
         try:
             self.load_state_dict(state)
         except RuntimeError as error:
@@ -383,6 +381,12 @@ def belongs_to_tagger(name: str) -> bool:
     """RETURNS (bool): Whether a parameter is learnt by tagging alone: the head's, the CRF's, and the gates, which are
     what tagging makes of generated features."""
     return name.startswith(("head.", "crf.")) or name.endswith(".context_gate")
+
+
+def is_not_learnt(name: str) -> bool:
+    """RETURNS (bool): Whether a part of the state is no matter of training: what continues a word, and the images of
+    the last batches."""
+    return name == "continues" or name.startswith(f"{VISUAL_PREFIX}memories.")
 
 
 def encoder_config(data: dict) -> PretrainedConfig:

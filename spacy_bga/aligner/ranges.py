@@ -63,6 +63,7 @@ RANGES = {
     "cycle_weight": WEIGHT,
     "ratio_weight": WEIGHT,
     "contrast_weight": WEIGHT,
+    "contrast_memory": Range(0, 65536, whole=True),
     "entity_weight": WEIGHT,
     "text_to_visual": WEIGHT,
     "visual_to_text": WEIGHT,

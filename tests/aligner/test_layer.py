@@ -265,9 +265,9 @@ def test_no_cycle_is_run_without_its_weight() -> None:
 def test_no_contrast_is_drawn_without_its_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def note(*inputs: Tensor, temperature: float) -> Tensor:
+    def note(*inputs: Tensor, temperature: float, others: Tensor | None) -> Tensor:
         calls.append(temperature)
-        return contrast(*inputs, temperature=temperature)
+        return contrast(*inputs, temperature=temperature, others=others)
 
     monkeypatch.setattr("spacy_bga.aligner.layer.contrast", note)
     with torch.no_grad():

@@ -17,7 +17,7 @@ from tests.pipeline.test_bga_ner import ODD_TEXTS
 
 EVERYTHING = {
     **{"cycle_weight": 1.0, "contrast_weight": 1.0, "real_context": 0.5, "context_gate": 0.1},
-    **{"matching": "set", "whole_words": True, "entity_weight": 1.0},
+    **{"matching": "set", "whole_words": True, "entity_weight": 1.0, "contrast_memory": 4},
 }
 
 

@@ -21,7 +21,7 @@ from spacy_bga.reliability.tiny import component_config, make_example, write_tex
 COMPONENT = sorted(set(Config().from_str(DEFAULT_CONFIG)["bga_ner"]) - {"model", "scorer"})
 WHOLE = [
     *("bga_layers", "vision_layers", "visual_grid", "max_crops", "crop_grid", "generator_width", "image_size"),
-    *("window", "overlap"),
+    *("window", "overlap", "contrast_memory"),
 ]
 REAL = [
     *("keep_text", "keep_visual", "gumbel_temperature", "distance_temperature", "recon_weight", "cycle_weight"),
