@@ -16,6 +16,8 @@ from spacy_bga.evaluation.scores import score_pipeline
 from tests.conftest import encode_picture
 from tests.evaluation.conftest import CONFIG, PLAN, POSTS, WritePlan, write_posts
 
+pytestmark = pytest.mark.timeout(300)  # several processes each, which may have to share a core with others
+
 BGA_CONFIG = """
 [paths]
 train = null
