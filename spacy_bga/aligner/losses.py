@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spacy_bga.aligner.config import DISTANCES, MATCHINGS
 from spacy_bga.errors import BGAError, Errors
 
 
@@ -31,13 +32,15 @@ def distance(
         other, both ways, see `nearest`. In a set, generated tokens of the kept positions count as much as each other.
     RETURNS (Tensor): A scalar.
     """
+    if kind not in DISTANCES:
+        raise BGAError(Errors.B101.format(distance=kind, known=", ".join(DISTANCES)))
+    if matching not in MATCHINGS:
+        raise BGAError(Errors.B129.format(matching=matching, known=", ".join(MATCHINGS)))
     weights = weights.detach()
     if matching == "set":
         kept = weights > 0
         of_generated, of_target = nearest(pairwise(generated, target, kind=kind, temperature=temperature), kept)
         return (weighted_mean(of_generated, kept.to(weights.dtype)) + weighted_mean(of_target, weights)) / 2
-    if matching != "position":
-        raise BGAError(Errors.B129.format(matching=matching, known="position, set"))
     return weighted_mean(by_position(generated, target, kind=kind, temperature=temperature), weights)
 
 
@@ -58,9 +61,7 @@ def by_position(generated: Tensor, target: Tensor, *, kind: str, temperature: fl
     if kind == "mse":
         shape = generated.shape[-1:]
         return (F.layer_norm(generated, shape) - F.layer_norm(target, shape)).square().mean(-1)
-    if kind == "cosine":
-        return 1 - F.cosine_similarity(generated, target, dim=-1)
-    raise BGAError(Errors.B101.format(distance=kind, known="kl, mse, cosine"))
+    return 1 - F.cosine_similarity(generated, target, dim=-1)
 
 
 def pairwise(generated: Tensor, target: Tensor, *, kind: str, temperature: float) -> Tensor:
@@ -81,9 +82,7 @@ def _pairwise(generated: Tensor, target: Tensor, *, kind: str, temperature: floa
         normed, aim = F.layer_norm(generated, shape), F.layer_norm(target, shape)
         squares = normed.square().sum(-1).unsqueeze(2) + aim.square().sum(-1).unsqueeze(1)
         return (squares - 2 * normed @ aim.transpose(1, 2)) / shape[0]
-    if kind == "cosine":
-        return 1 - F.normalize(generated, dim=-1) @ F.normalize(target, dim=-1).transpose(1, 2)
-    raise BGAError(Errors.B101.format(distance=kind, known="kl, mse, cosine"))
+    return 1 - F.normalize(generated, dim=-1) @ F.normalize(target, dim=-1).transpose(1, 2)
 
 
 def nearest(between: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:

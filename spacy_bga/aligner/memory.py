@@ -30,11 +30,7 @@ class ImageMemory(nn.Module):
     @torch.no_grad()
     def note(self, summaries: Tensor) -> None:
         """Keep summaries (I, width) of images, in the place of those kept longest."""
-        size = len(self.summaries)
-        newest = summaries[-size:].to(self.summaries)
-        number = int(self.noted)
-        places = (torch.arange(len(newest), device=newest.device) + number) % size
-        # Once full, `noted` walks on from `size` to twice it, and back.
+        newest = summaries[-len(self.summaries) :].to(self.summaries)
+        places = (torch.arange(len(newest), device=newest.device) + self.noted) % len(self.summaries)
         self.summaries[places] = newest
-        number += len(newest)
-        self.noted.fill_(number if number < 2 * size else size + number % size)
+        self.noted += len(newest)

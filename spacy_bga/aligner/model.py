@@ -74,8 +74,8 @@ class BGAModel(nn.Module):
         self.crf = CRF(config.labels)
         self.head = nn.Linear(width, len(self.crf.tags))
         by_word = config.whole_words and config.sample and config.n_bga_layers > 0
-        vocabulary = torch.zeros(text_encoder.config.vocab_size, dtype=torch.bool)
-        self.register_buffer("continues", vocabulary if by_word else None)
+        vocabulary = torch.zeros(text_encoder.config.vocab_size, dtype=torch.bool) if by_word else None
+        self.register_buffer("continues", vocabulary)
         # What the text attends to; other than "generated" only to measure what that is worth.
         self.context: Context = "generated"
 

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from spacy_bga.aligner.windows import TextBatch, Window, fill_chunks, plan_chunks, plan_windows
 from spacy_bga.errors import BGAError, Errors, reason
 
-MARKED = 0.01  # the least share of a vocabulary that has a mark; of real ones it is a fifth and more
+MARKED = 0.01  # the least share of a vocabulary that has a mark; of BERT's it is a fifth
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,9 @@ def align(model: BGAModel, *, number: int = 0, previous: Tensor | None = None) -
     return Aligned(terms, pseudo_text, sampled, visual, images)
 
 
-@pytest.mark.parametrize(("kind", "matching"), [("kl", "position"), ("mse", "set"), ("cosine", "position")])
+@pytest.mark.parametrize(
+    ("kind", "matching"), [("kl", "position"), ("mse", "position"), ("cosine", "position"), ("mse", "set")]
+)
 @pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("weights", [(1.0, 1.0), (0.5, 2.0), (0.0, 1.0), (1.0, 0.0)])
 def test_alignment_terms_by_hand(kind: str, matching: str, structure: str, weights: tuple[float, float]) -> None:
