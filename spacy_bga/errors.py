@@ -103,11 +103,10 @@ class Errors(metaclass=_Coded):
         "An image and its crops make {number:,} visual tokens, but a text can generate {limit:,} at most. Set a "
         "smaller `visual_grid`, `crop_grid`, `max_crops` or `image_size`."
     )
-    B130 = (
-        "Features of a vision encoder that learns grow old, so that none can be remembered as negatives. Set "
-        "`contrast_memory = 0`, or `train_vision = false`."
+    B131 = (
+        "`{name}` = {value}, but this setting was removed. Remove the line to do without it, or install "
+        "spacy_bga 0.1.0, which has it."
     )
-    B129 = "Unknown matching '{matching}'. Set `matching` to one of: {known}."
     B114 = (
         "A vision encoder that learns has no fixed features to standardise. Set `standardize = false`, or "
         "`train_vision = false`."
@@ -460,10 +459,6 @@ class Errors(metaclass=_Coded):
     B780 = (
         "The pipeline does not say how sure it is of '{entity}' ({label}): only a `bga_ner` does. Set --threshold 0 to "
         "take all that it finds."
-    )
-    B790 = (
-        "The vocabulary of the text encoder in '{folder}' marks neither wordpieces that begin a word nor those that go "
-        "on with one, in a way that is known here. Set `whole_words = false`."
     )
     B781 = "The pipeline has learnt no labels, so that it can give none. Its components: {pipes}."
     B782 = "None of the {number} texts of {path} could be tagged. The first one: {first}"

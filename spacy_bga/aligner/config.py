@@ -12,9 +12,9 @@ from spacy_bga.aligner.ranges import check_ranges
 from spacy_bga.errors import BGAError, Errors
 
 Distance = Literal["kl", "mse", "cosine"]
-Matching = Literal["position", "set"]
 DISTANCES = ("kl", "mse", "cosine")
-MATCHINGS = ("position", "set")
+REMOVED = {"matching": "position", "whole_words": False, "entity_weight": 0.0, "contrast_memory": 0}
+"""Settings that are gone, as none of them has won an ablation, with the values at which they changed nothing."""
 
 
 @dataclass(frozen=True)
@@ -41,21 +41,14 @@ class BGAConfig:
     generator_heads (Optional[int]): Attention heads of a generator; None: as the text encoder has.
     generator_width (Optional[int]): Width of a generator's feed-forward layer; None: as the text encoder has.
     sample (bool): Whether context samplers choose what is generated from; without, everything is kept.
-    whole_words (bool): Whether the wordpieces of a word are kept or dropped together (ours); a word is what the
-        tokenizer makes wordpieces of. Nothing without `sample`.
     sampler_width (int): Width of a sampler's hidden layers.
     gumbel_temperature (float): Temperature of the straight-through Gumbel softmax.
     keep_text, keep_visual (tuple[float, ...]): Target keep ratio of each BGA layer.
     distance (str): "kl", "mse" or "cosine".
     distance_temperature (float): Temperature of the softmax over features of "kl".
-    matching (str): What a distance compares: the tokens of a "position", or, as a "set" (ours), each kept token of
-        one side with the nearest of the other, both ways, and the first [CLS] with the first.
-    entity_weight (float): How much more a wordpiece counts in the distance of generated text if the tagger is sure that
-        it is of an entity (ours). Texts with images then pass the text branch twice. 0: none counts more.
     recon_weight, cycle_weight, ratio_weight, contrast_weight (float): Weights of the objective's terms. The last one
         is ours: generated features should be more alike to those of their own image than to those of others.
     contrast_temperature (float): Temperature of the contrast.
-    contrast_memory (int): How many images of past batches are further negatives of the contrast (ours).
     text_to_visual, visual_to_text (float): Weights of the two directions within recon and cycle.
     detach_targets (bool): Whether the targets of a distance get no gradient.
     real_context (float): How often a text of the training attends to the features of its real image, if it has one,
@@ -88,21 +81,17 @@ class BGAConfig:
     generator_heads: int | None = None
     generator_width: int | None = None
     sample: bool = True
-    whole_words: bool = False
     sampler_width: int = 64
     gumbel_temperature: float = 1.0
     keep_text: tuple[float, ...] = ()
     keep_visual: tuple[float, ...] = ()
     distance: Distance = "kl"
     distance_temperature: float = 6.0
-    matching: Matching = "position"
-    entity_weight: float = 0.0
     recon_weight: float = 1.0
     cycle_weight: float = 1.0
     ratio_weight: float = 1.0
     contrast_weight: float = 0.0
     contrast_temperature: float = 0.07
-    contrast_memory: int = 0
     text_to_visual: float = 1.0
     visual_to_text: float = 1.0
     detach_targets: bool = True
@@ -123,8 +112,6 @@ class BGAConfig:
         check_ranges(vars(self))
         if self.distance not in DISTANCES:
             raise BGAError(Errors.B101.format(distance=self.distance, known=", ".join(DISTANCES)))
-        if self.matching not in MATCHINGS:
-            raise BGAError(Errors.B129.format(matching=self.matching, known=", ".join(MATCHINGS)))
         if len(self.text_layers) != len(self.vision_layers):
             raise BGAError(Errors.B102.format(text=list(self.text_layers), vision=list(self.vision_layers)))
         for name in ("keep_text", "keep_visual"):
@@ -133,8 +120,6 @@ class BGAConfig:
                 raise BGAError(Errors.B103.format(name=name, ratios=list(ratios), layers=self.n_bga_layers))
         if self.standardize and self.train_vision:
             raise BGAError(Errors.B114)
-        if self.contrast_memory and self.train_vision:
-            raise BGAError(Errors.B130)
         if self.window < 8 or not 0 <= self.overlap <= (self.window - 2) // 2:
             raise BGAError(Errors.B104.format(window=self.window, overlap=self.overlap))
 
@@ -154,10 +139,22 @@ class BGAConfig:
         """Read what `to_json` wrote. Raises a BGAError if it is not that."""
         try:
             data = json.loads(text)
+            # The others matter to training only, this one to what is computed.
+            refuse_removed(whole_words=data.get("whole_words", False))
             known = {f.name for f in dataclasses.fields(cls)}
             return cls(**{key: value for key, value in data.items() if key in known})
         except (TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
             raise BGAError(Errors.B105.format(error=error)) from error
+
+
+def refuse_removed(**settings: Any) -> None:
+    """Check that settings that were removed change nothing: pipelines that were saved before name them, too.
+
+    settings (Any): Those of `REMOVED`, or some of them. Raises a BGAError if one has another value than there.
+    """
+    for name, value in settings.items():
+        if value != REMOVED[name]:
+            raise BGAError(Errors.B131.format(name=name, value=repr(value)[:80]))
 
 
 def choose_layers(layers: int | Sequence[int], n_layers: int, *, name: str) -> tuple[int, ...]:

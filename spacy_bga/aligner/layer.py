@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from spacy_bga.aligner.config import BGAConfig
-from spacy_bga.aligner.losses import contrast, distance, summarize
-from spacy_bga.aligner.memory import ImageMemory
+from spacy_bga.aligner.losses import contrast, distance
 from spacy_bga.aligner.sampler import ContextSampler, ratio_loss
 from spacy_bga.aligner.visual import VisualBranch
 
@@ -24,23 +22,15 @@ class Sampled:
 
     tokens (Tensor): (B, len, d). valid (Tensor): (B, len) bool, which of them are there.
     kept (Tensor): (B, len), which are kept. likeliest (Tensor): (B, len), which would be kept without chance.
-    emphasis (Optional[Tensor]): (B, len), how much each counts in a distance if it is kept; None: all as much.
     """
 
     tokens: Tensor
     valid: Tensor
     kept: Tensor
     likeliest: Tensor
-    emphasis: Tensor | None = None
-
-    @property
-    def weights(self) -> Tensor:
-        """(B, len), how much each counts in a distance."""
-        return self.kept if self.emphasis is None else self.kept * self.emphasis
 
     def select(self, rows: Tensor) -> Sampled:
-        emphasis = None if self.emphasis is None else self.emphasis[rows]
-        return Sampled(self.tokens[rows], self.valid[rows], self.kept[rows], self.likeliest[rows], emphasis)
+        return Sampled(self.tokens[rows], self.valid[rows], self.kept[rows], self.likeliest[rows])
 
     def ratio_loss(self, target: float) -> Tensor:
         return ratio_loss([self.kept, self.likeliest], self.valid, target)
@@ -79,21 +69,12 @@ class BGALayer(nn.Module):
         gate = config.context_gate
         self.context_gate = None if gate is None else nn.Parameter(torch.full((heads,), float(gate)))
 
-    def sample(
-        self,
-        tokens: Tensor,
-        valid: Tensor,
-        previous: Tensor,
-        *,
-        words: Tensor | None = None,
-        emphasis: Tensor | None = None,
-    ) -> Sampled:
+    def sample(self, tokens: Tensor, valid: Tensor, previous: Tensor) -> Sampled:
         """RETURNS (Sampled): The textual tokens (W, n, d) with their mask; everything is kept without a sampler."""
         if self.sampler is None:
             everything = valid.to(tokens.dtype)
-            return Sampled(tokens, valid, everything, everything, emphasis)
-        kept, likeliest = self.sampler(tokens, valid, previous, words)
-        return Sampled(tokens, valid, kept, likeliest, emphasis)
+            return Sampled(tokens, valid, everything, everything)
+        return Sampled(tokens, valid, *self.sampler(tokens, valid, previous))
 
     def sample_visual(self, branch: VisualBranch, tokens: Tensor, valid: Tensor, previous: Tensor | None) -> Sampled:
         """RETURNS (Sampled): The visual tokens (I, m, d_v) with their mask, refined from the previous stage's."""
@@ -127,20 +108,9 @@ class BGALayer(nn.Module):
             targets = config.keep_text[self.layer], config.keep_visual[self.layer]
             terms["ratio"] = text.ratio_loss(targets[0]) + visual.ratio_loss(targets[1])
         if config.contrast_weight:
-            terms["contrast"] = self._contrast(generated, visual, branch)
+            real = visual.tokens.detach() if config.detach_targets else visual.tokens
+            terms["contrast"] = contrast(generated, real, visual.valid, temperature=config.contrast_temperature)
         return terms, pseudo_text
-
-    def _contrast(self, generated: Tensor, visual: Sampled, branch: VisualBranch) -> Tensor:
-        """RETURNS (Tensor): The contrast with the images of the batch and with those remembered; while it learns, the
-        former are remembered from then on."""
-        config = self.config
-        real = visual.tokens.detach() if config.detach_targets else visual.tokens
-        memory = cast(ImageMemory, branch.memories[self.layer]) if config.contrast_memory else None
-        others = None if memory is None else memory.recall()
-        term = contrast(generated, real, visual.valid, temperature=config.contrast_temperature, others=others)
-        if memory is not None and self.training:
-            memory.note(summarize(visual.tokens, visual.valid))
-        return term
 
     def _distances(self, text: Sampled, visual: Sampled, pseudo_visual: Tensor, pseudo_text: Tensor) -> Tensor:
         """RETURNS (Tensor): `D(Vp, V | m_V) + D(Tp, T | m_T)`, each with its weight."""
@@ -153,11 +123,6 @@ class BGALayer(nn.Module):
             if weight:
                 target = real.tokens.detach() if config.detach_targets else real.tokens
                 total = total + weight * distance(
-                    pseudo,
-                    target,
-                    real.weights,
-                    kind=config.distance,
-                    temperature=config.distance_temperature,
-                    matching=config.matching,
+                    pseudo, target, real.kept, kind=config.distance, temperature=config.distance_temperature
                 )
         return total

@@ -20,7 +20,6 @@ from spacy_bga.aligner.generator import CrossModalGenerator
 from spacy_bga.aligner.layer import BGALayer, Sampled
 from spacy_bga.aligner.layout import lay_out_for_tagging
 from spacy_bga.aligner.packing import arrange
-from spacy_bga.aligner.sampler import number_words
 from spacy_bga.aligner.text_encoder import TextEncoder
 from spacy_bga.aligner.vision_encoder import VisionEncoder
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch, VisualStates
@@ -31,6 +30,7 @@ from spacy_bga.errors import BGAError, Errors, reason
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 VISUAL_PREFIX = "visual."
+MEMORY_PREFIX = "visual.memories."  # of past images, by the removed setting `contrast_memory`
 
 Losses = dict[str, Tensor]
 Context = Literal["generated", "zero", "swapped"]
@@ -45,8 +45,6 @@ class BGAModel(nn.Module):
     config (BGAConfig): The settings. text_encoder (TextEncoder): The text encoder, opened layer by layer.
     vision_encoder (Optional[VisionEncoder]): The vision encoder; None for a text-only or a slim aligner.
     """
-
-    continues: Tensor | None
 
     def __init__(self, config: BGAConfig, text_encoder: TextEncoder, vision_encoder: VisionEncoder | None = None):
         super().__init__()
@@ -73,9 +71,6 @@ class BGAModel(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.crf = CRF(config.labels)
         self.head = nn.Linear(width, len(self.crf.tags))
-        by_word = config.whole_words and config.sample and config.n_bga_layers > 0
-        vocabulary = torch.zeros(text_encoder.config.vocab_size, dtype=torch.bool) if by_word else None
-        self.register_buffer("continues", vocabulary)
         # What the text attends to; other than "generated" only to measure what that is worth.
         self.context: Context = "generated"
 
@@ -91,8 +86,7 @@ class BGAModel(nn.Module):
             raise BGAError(Errors.B107)
         annotated = self._annotated(text, allowed)
         tagged = bool(annotated.any())
-        emphasis = self._emphasis(text) if images is not None and self._emphasizes else None
-        encoding = self.encode(text, images=images, tagged=tagged, emphasis=emphasis)
+        encoding = self.encode(text, images=images, tagged=tagged)
         terms = dict(encoding.terms)
         if tagged:
             terms["crf"] = self._crf_loss(encoding.hidden, text, allowed, annotated)
@@ -109,13 +103,7 @@ class BGAModel(nn.Module):
         return terms
 
     def encode(
-        self,
-        text: TextBatch,
-        *,
-        images: VisualBatch | None = None,
-        real: bool = False,
-        tagged: bool = True,
-        emphasis: Tensor | None = None,
+        self, text: TextBatch, *, images: VisualBatch | None = None, real: bool = False, tagged: bool = True
     ) -> Encoding:
         """Run the text branch and, beside it, the visual one where there are images.
 
@@ -123,7 +111,6 @@ class BGAModel(nn.Module):
         real (bool): Whether these attend to the real features of their images, in place of generated ones.
         tagged (bool): Whether the features will be tagged. Else the layers from the last BGA layer on are not run:
             what it generates doesn't depend on them.
-        emphasis (Optional[Tensor]): (W, n) how much each wordpiece counts in the distance of generated text.
         RETURNS (Encoding): What came of it.
         """
         real_context = 1.0 if real else self.config.real_context * self.training
@@ -131,7 +118,6 @@ class BGAModel(nn.Module):
         windows = arrange(mask)
         hidden = windows.pack(self.text_encoder.embed(ids, mask))
         states = VisualStates(self.visual, images) if images is not None and self.visual is not None else None
-        words = None if self.continues is None else number_words(self.continues[ids] & mask)
         stages: list[Stage] = []
         terms: dict[str, list[Tensor]] = {}
         for index in range(self.text_encoder.n_layers):
@@ -141,8 +127,7 @@ class BGAModel(nn.Module):
             number = self.config.text_layers.index(index)
             layer = cast(BGALayer, self.layers[number])
             tokens = windows.unpack(hidden)
-            kept = stages[-1].text.kept if stages else mask.to(hidden.dtype)
-            sampled = layer.sample(tokens, mask, kept, words=words, emphasis=emphasis)
+            sampled = layer.sample(tokens, mask, stages[-1].text.kept if stages else mask.to(hidden.dtype))
             generated = self.generate(number, tokens, sampled.kept)
             visual, shown = None, generated
             if states is not None and images is not None:
@@ -180,25 +165,6 @@ class BGAModel(nn.Module):
             states.leave(number, layer.to_vision(pseudo_text), text.valid)
         return visual, terms
 
-    @property
-    def _emphasizes(self) -> bool:
-        """Whether some wordpieces count more than others: not before there are labels to tag with."""
-        return bool(self.config.entity_weight and self.config.visual_to_text and self.config.labels)
-
-    @torch.no_grad()
-    def _emphasis(self, text: TextBatch) -> Tensor:
-        """What the tagger takes for an entity by now, with the dropout and the samples of the training.
-
-        text (TextBatch): The documents.
-        RETURNS (Tensor): (W, n), 1 and `entity_weight` times the probability that a wordpiece is of an entity; 1 where
-            two windows overlap and the wordpiece is the other one's.
-        """
-        emissions, mask = pad_documents(self.emissions(self.encode(text).hidden, text), text.lengths)
-        of_entities = 1 - self.crf.marginals(emissions, mask)[..., 0]
-        weights = torch.ones(text.ids.shape, dtype=of_entities.dtype, device=text.ids.device)
-        weights.view(-1)[text.places] += self.config.entity_weight * of_entities[mask][text.tokens]
-        return weights
-
     def emissions(self, hidden: Tensor, text: TextBatch) -> Tensor:
         """RETURNS (Tensor): (tokens, L) scores of the tags, from features of the wordpieces (W, n, d)."""
         return self.head(self.dropout(merge_wordpieces([(hidden, text)])))
@@ -228,17 +194,6 @@ class BGAModel(nn.Module):
             return self.encode(text, images=images, real=True).hidden
 
         return self.head(merge_wordpieces((features(text, i), text) for text, i in moved))
-
-    def set_continuations(self, continues: Tensor) -> None:
-        """Say which wordpieces go on with a word, for samplers that keep or drop whole words. Until then each wordpiece
-        is a word; without `whole_words` nothing is asked.
-
-        continues (Tensor): (V,) bool, by their ids; those beyond it begin a word, those beyond the encoder's vocabulary
-            are ignored.
-        """
-        if self.continues is not None:
-            self.continues.zero_()
-            self.continues[: len(continues)] = continues[: len(self.continues)]
 
     def set_dropout(self, rate: float) -> None:
         """Set the rate of every dropout on the text side, the encoder's own included. What is frozen gets none: it
@@ -344,8 +299,7 @@ class BGAModel(nn.Module):
             for name, tensor in other.state_dict().items()
             if not (own and belongs_to_tagger(name)) and (not text_only or name.startswith("text_encoder."))
         }
-        own |= {name: tensor for name, tensor in self.state_dict().items() if is_not_learnt(name)}
-        state = {name: tensor for name, tensor in shared.items() if not is_not_learnt(name)} | own
+        state = shared | own
         try:
             self.load_state_dict(state)
         except RuntimeError as error:
@@ -364,6 +318,7 @@ class BGAModel(nn.Module):
         """RETURNS (BGAModel): An aligner with these weights. Raises a BGAError if they don't fit the config."""
         from transformers.modeling_utils import no_init_weights
 
+        state = {name: tensor for name, tensor in state.items() if not name.startswith(MEMORY_PREFIX)}
         try:
             with no_init_weights():  # the weights are about to be loaded, and drawing them takes longer
                 check_weights(lambda: cls.from_config(config), config, state, source=source)
@@ -381,12 +336,6 @@ def belongs_to_tagger(name: str) -> bool:
     """RETURNS (bool): Whether a parameter is learnt by tagging alone: the head's, the CRF's, and the gates, which are
     what tagging makes of generated features."""
     return name.startswith(("head.", "crf.")) or name.endswith(".context_gate")
-
-
-def is_not_learnt(name: str) -> bool:
-    """RETURNS (bool): Whether a part of the state is no matter of training: what continues a word, and the images of
-    the last batches."""
-    return name == "continues" or name.startswith(f"{VISUAL_PREFIX}memories.")
 
 
 def encoder_config(data: dict) -> PretrainedConfig:

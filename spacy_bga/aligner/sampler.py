@@ -39,34 +39,24 @@ class ContextSampler(nn.Module):
         with torch.no_grad():
             self.output[-1].bias.copy_(torch.tensor([0.0, math.log(ratio / (1 - ratio))]))  # type: ignore[operator]
 
-    def forward(
-        self, tokens: Tensor, valid: Tensor, previous: Tensor, words: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, tokens: Tensor, valid: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
         """Sample a mask, and say what would be kept without chance.
 
         tokens (Tensor): (B, len, d); the first one, [CLS], is always kept.
         valid (Tensor): (B, len) bool; False at padding, which is never kept.
         previous (Tensor): (B, len) the previous stage's mask; all ones at the first stage.
-        words (Optional[Tensor]): (B, len) which word each token is of, from 0: its tokens are kept or dropped together,
-            by the mean of their logits. None: each by itself.
         RETURNS (tuple[Tensor, Tensor]): (B, len) of 0 and 1, twice. The mask: in training a sample that passes
             gradients straight through (Jang et al. 2017, arXiv 1611.01144), else the arg max. And the arg max, which
             passes them too.
         """
         logits = self.logits(tokens, valid, previous)
-        if words is not None:
-            logits = average_words(logits, words)
-
-        def to_tokens(mask: Tensor) -> Tensor:
-            return keep_first(mask if words is None else mask.gather(1, words), valid)
-
         hard = (logits[..., 1] >= logits[..., 0]).to(tokens.dtype)
         if not self.training:
-            likeliest = to_tokens(hard)
+            likeliest = keep_first(hard, valid)
             return likeliest, likeliest
         soft = logits.softmax(-1)[..., 1]
         sample = F.gumbel_softmax(logits, tau=self.temperature, hard=True)[..., 1]
-        return to_tokens(sample), to_tokens(hard - soft.detach() + soft)
+        return keep_first(sample, valid), keep_first(hard - soft.detach() + soft, valid)
 
     def logits(self, tokens: Tensor, valid: Tensor, previous: Tensor) -> Tensor:
         """RETURNS (Tensor): (B, len, 2) scores of dropping and of keeping each token."""
@@ -75,23 +65,6 @@ class ContextSampler(nn.Module):
         weights = (previous * valid).unsqueeze(-1)
         pooled = (self.global_mlp(normed) * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True).clamp(min=1e-6)
         return self.output(torch.cat([local, pooled.expand_as(local)], dim=-1))
-
-
-def number_words(continues: Tensor) -> Tensor:
-    """RETURNS (Tensor): (B, len) which word each token is of, from 0, by whether it goes on with a word (B, len), bool.
-    The first two begin one: [CLS], and what a window begins with."""
-    begins = ~continues
-    begins[:, :2] = True
-    return begins.long().cumsum(1) - 1  # ONNX sums no truth values
-
-
-def average_words(logits: Tensor, words: Tensor) -> Tensor:
-    """RETURNS (Tensor): (B, len, 2), the mean logits of each word's tokens, in the place of its number; zeros beyond
-    the last word."""
-    places = words.unsqueeze(-1).expand_as(logits)
-    totals = torch.zeros_like(logits).scatter_add(1, places, logits)
-    counts = torch.zeros_like(logits).scatter_add(1, places, torch.ones_like(logits))
-    return totals / counts.clamp(min=1)
 
 
 def keep_first(mask: Tensor, valid: Tensor) -> Tensor:

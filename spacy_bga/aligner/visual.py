@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from spacy_bga.aligner.config import BGAConfig
 from spacy_bga.aligner.generator import CrossModalGenerator
-from spacy_bga.aligner.memory import ImageMemory
 from spacy_bga.aligner.ranges import MOST_VISUAL_TOKENS
 from spacy_bga.aligner.sampler import ContextSampler
 from spacy_bga.aligner.standardizer import Standardizer
@@ -49,8 +48,7 @@ def count_tokens(config: BGAConfig, n_patches: int) -> tuple[int, int]:
 
 
 class VisualBranch(nn.Module):
-    """The vision encoder, what standardises its features, its samplers, the images it remembers, and the visual-to-text
-    generators.
+    """The vision encoder, what standardises its features, its samplers, and the visual-to-text generators.
 
     config (BGAConfig): The aligner's settings. encoder (VisionEncoder): The pretrained encoder, opened.
     text_width (int): Width `d` of the textual tokens.
@@ -77,10 +75,6 @@ class VisualBranch(nn.Module):
         self.samplers = nn.ModuleList(
             ContextSampler(encoder.width, config.sampler_width, keep_ratio=keep, temperature=config.gumbel_temperature)
             for keep in (config.keep_visual if config.sample else ())
-        )
-        remembers = config.contrast_memory and config.contrast_weight
-        self.memories = nn.ModuleList(
-            ImageMemory(config.contrast_memory, 2 * encoder.width) for _ in range(n_layers if remembers else 0)
         )
         self.generators = nn.ModuleList(
             CrossModalGenerator(config.window, text_width, heads=heads, hidden=hidden, dropout=config.dropout)

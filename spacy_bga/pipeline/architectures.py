@@ -6,6 +6,7 @@ from typing import Literal
 
 from thinc.api import Model
 
+from spacy_bga.aligner.config import refuse_removed
 from spacy_bga.pipeline.bridge import Settings, forward
 from spacy_bga.pipeline.shim import BGAShim
 
@@ -28,23 +29,19 @@ def build_bga_model(
     standardize: bool = True,
     whiten: bool = True,
     sample: bool = True,
-    whole_words: bool = False,
     keep_text: FloatOrList = 0.7,
     keep_visual: FloatOrList = 0.7,
     gumbel_temperature: float = 1.0,
     distance: Literal["kl", "mse", "cosine"] = "kl",
     distance_temperature: float = 6.0,
-    matching: Literal["position", "set"] = "position",
     detach_targets: bool = True,
     recon_weight: float = 1.0,
     cycle_weight: float = 1.0,
     ratio_weight: float = 1.0,
     contrast_weight: float = 0.0,
     contrast_temperature: float = 0.07,
-    contrast_memory: int = 0,
     text_to_visual: float = 1.0,
     visual_to_text: float = 1.0,
-    entity_weight: float = 0.0,
     real_context: float = 0.0,
     context_gate: float | None = None,
     train_vision: bool = False,
@@ -53,6 +50,11 @@ def build_bga_model(
     dropout: float = 0.1,
     window: int = 128,
     overlap: int = 32,
+    # Removed, see below.
+    matching: str = "position",
+    whole_words: bool = False,
+    entity_weight: float = 0.0,
+    contrast_memory: int = 0,
 ) -> Model:
     """The architecture `spacy_bga.BGAModel.v1`: BGA-MNER (arXiv 2308.02570).
 
@@ -66,10 +68,15 @@ def build_bga_model(
 
     mixed_precision (bool): Whether matrix products of the training are of bfloat16, for GPUs that are good at it;
         weights, targets and the CRF are not.
+    matching, whole_words, entity_weight, contrast_memory (Union[str, bool, float, int]): Removed. The configs of
+        pipelines that were saved before name them, so that they are taken, but with these values alone.
 
     The other settings are those of `spacy_bga.aligner.config.BGAConfig`.
     RETURNS (Model): A model without weights: the component loads the encoders when it is initialized.
     """
+    refuse_removed(
+        matching=matching, whole_words=whole_words, entity_weight=entity_weight, contrast_memory=contrast_memory
+    )
     settings = Settings(
         text_encoder=text_encoder,
         vision_encoder=vision_encoder,
@@ -91,21 +98,17 @@ def build_bga_model(
             "standardize": standardize,
             "whiten": whiten,
             "sample": sample,
-            "whole_words": whole_words,
             "gumbel_temperature": gumbel_temperature,
             "distance": distance,
             "distance_temperature": distance_temperature,
-            "matching": matching,
             "detach_targets": detach_targets,
             "recon_weight": recon_weight,
             "cycle_weight": cycle_weight,
             "ratio_weight": ratio_weight,
             "contrast_weight": contrast_weight,
             "contrast_temperature": contrast_temperature,
-            "contrast_memory": contrast_memory,
             "text_to_visual": text_to_visual,
             "visual_to_text": visual_to_text,
-            "entity_weight": entity_weight,
             "real_context": real_context,
             "context_gate": context_gate,
             "train_vision": train_vision,

@@ -123,10 +123,7 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
         **settings.options,
     )
     tokenizer = WordpieceTokenizer.from_folder(folder, window=window, overlap=overlap)
-    aligner = BGAModel(config, text, vision)
-    if aligner.continues is not None:
-        aligner.set_continuations(torch.from_numpy(tokenizer.continuations()))
-    return aligner, tokenizer
+    return BGAModel(config, text, vision), tokenizer
 
 
 def aligner_folder(path: Path, *, name: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,6 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from spacy_bga.aligner.windows import TextBatch, Window, fill_chunks, plan_chunks, plan_windows
 from spacy_bga.errors import BGAError, Errors, reason
-
-MARKED = 0.01  # the least share of a vocabulary that has a mark; of BERT's it is a fifth
 
 
 @dataclass(frozen=True)
@@ -119,20 +117,6 @@ class WordpieceTokenizer:
             yield windows[start:end]
             start = end
 
-    def continuations(self) -> np.ndarray:
-        """Which wordpieces go on with a word, as far as the vocabulary tells: see `find_continuations`.
-
-        A word is what the tokenizer makes wordpieces of. BERT's splits at punctuation, too, where spaCy may not.
-
-        RETURNS (np.ndarray): (V,) bool, by their ids. Raises a BGAError if the vocabulary doesn't tell.
-        """
-        vocabulary = self.tokenizer.convert_ids_to_tokens(range(len(self.tokenizer)))
-        special = set(self.tokenizer.all_special_tokens) - {self.tokenizer.unk_token}
-        continues = find_continuations([str(piece) for piece in vocabulary], special)
-        if continues is None:
-            raise BGAError(Errors.B790.format(folder=self.tokenizer.name_or_path))
-        return continues
-
     def to_files(self) -> dict[str, bytes]:
         """RETURNS (dict[str, bytes]): The tokenizer's own files by name."""
         with tempfile.TemporaryDirectory() as folder:
@@ -146,23 +130,6 @@ class WordpieceTokenizer:
             for name, data in files.items():
                 (Path(folder) / Path(name).name).write_bytes(data)
             return cls.from_folder(folder, window=window, overlap=overlap)
-
-
-def find_continuations(vocabulary: Sequence[str], special: Collection[str]) -> np.ndarray | None:
-    """Tell wordpieces that go on with a word from those that begin one.
-
-    A vocabulary marks the ones ("##ing", WordPiece) or the others ("\u0120the" and "\u2581the", byte-level BPE and
-    SentencePiece). Any may hold a few pieces that look like another's mark, so that the more frequent one counts.
-
-    vocabulary (Sequence[str]): Its V wordpieces. special (Collection[str]): Those that stand for no part of a word.
-    RETURNS (Optional[np.ndarray]): (V,) bool; None if less than one of a hundred has a mark.
-    """
-    inner = np.array([piece.startswith("##") for piece in vocabulary], dtype=bool)
-    first = np.array([piece.startswith(("\u0120", "\u2581")) for piece in vocabulary], dtype=bool)
-    if max(inner.sum(), first.sum()) < MARKED * len(vocabulary):
-        return None
-    is_special = np.array([piece in special for piece in vocabulary], dtype=bool)
-    return inner & ~is_special if inner.sum() > first.sum() else ~first & ~is_special
 
 
 def special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:

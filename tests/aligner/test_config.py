@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_bga.aligner.config import BGAConfig, choose_layers
+from spacy_bga.aligner.config import REMOVED, BGAConfig, choose_layers
 from spacy_bga.errors import BGAError
 
 LAYERS: dict[str, Any] = {
@@ -70,10 +70,24 @@ def test_settings_of_a_later_version_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
+    "removed", [REMOVED, {"matching": "set", "whole_words": False, "entity_weight": 3.0, "contrast_memory": 2048}]
+)
+def test_removed_settings_of_an_earlier_version_are_left_out(removed: dict[str, Any]) -> None:
+    """Those of the training may have had any value: what was learnt with them tags without."""
+    text = json.dumps({**json.loads(BGAConfig(text=TEXT).to_json()), **removed})
+    assert BGAConfig.from_json(text) == BGAConfig(text=TEXT)
+
+
+def test_whole_words_of_an_earlier_version_are_refused() -> None:
+    text = json.dumps({**json.loads(BGAConfig(text=TEXT).to_json()), **REMOVED, "whole_words": True})
+    with pytest.raises(BGAError, match=r"\[B131\] `whole_words` = True.*Remove the line.*0\.1\.0"):
+        BGAConfig.from_json(text)
+
+
+@pytest.mark.parametrize(
     ("settings", "match"),
     [
         ({"distance": "l1"}, r"\[B101\].*'l1'.*kl, mse, cosine"),
-        ({"matching": "hungarian"}, r"\[B129\].*'hungarian'.*position, set"),
         ({"text_layers": (1,)}, r"\[B102\].*\[1\].*\[\]"),
         ({**LAYERS, "vision_layers": (1,)}, "B102"),
         ({**LAYERS, "keep_text": (0.7,)}, r"\[B103\].*keep_text.*2 BGA layers"),

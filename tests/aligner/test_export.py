@@ -19,7 +19,6 @@ CASES: dict[str, dict[str, Any]] = {
     "roberta": {"text": "roberta"},
     "electra": {"text": "electra", "text_layers": (0, 2)},
     "own generators": {"shared_generators": False, "context_gate": 0.5},
-    "whole words": {"whole_words": True},
     "no samplers": {"sample": False, "context_gate": -1.0},
     "crops": {"max_crops": 2, "visual_grid": 0},
     **STRUCTURES,

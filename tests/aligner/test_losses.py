@@ -114,77 +114,9 @@ def test_gradients_by_finite_differences(kind: str) -> None:
     assert torch.autograd.gradcheck(lambda g, t: distance(g, t, weights, kind=kind), (generated, target))
 
 
-@pytest.mark.parametrize("matching", ["position", "set"])
-def test_unknown_kind(matching: str) -> None:
+def test_unknown_kind() -> None:
     with pytest.raises(BGAError, match=r"\[B101\].*'l1'"):
-        distance(draw((1, 1, 2), 0), draw((1, 1, 2), 1), torch.ones(1, 1), kind="l1", matching=matching)
-
-
-def test_unknown_matching() -> None:
-    with pytest.raises(BGAError, match=r"\[B129\].*'order'"):
-        distance(draw((1, 1, 2), 0), draw((1, 1, 2), 1), torch.ones(1, 1), kind="kl", matching="order")
-
-
-# Tokens as a set
-
-
-def chamfer(generated: Tensor, target: Tensor, weights: Tensor, kind: str) -> float:
-    """Each token that counts and the nearest of its kind, both ways, one by one."""
-    totals = []
-    for row in range(len(weights)):
-        counts = [i for i in range(weights.shape[1]) if weights[row, i]]
-        sides = [0.0, 0.0]
-        for i in counts:
-            alike = [0] if i == 0 else [j for j in counts if j]
-            for side, pairs in enumerate(([(i, j) for j in alike], [(j, i) for j in alike])):  # generated, target
-                weight = weights[row, i].item() if side else 1.0  # positions mean nothing to generated tokens
-                sides[side] += weight * min(
-                    reference(generated[row, g].numpy(), target[row, t].numpy(), kind=kind, temperature=3.0)
-                    for g, t in pairs
-                )
-        totals.append((sides[0] / max(len(counts), 1) + sides[1] / max(weights[row].sum().item(), 1)) / 2)
-    return float(np.mean(totals))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=40)
-@given(shape=st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(2, 5)), seed=st.integers(0, 999))
-def test_set_equals_reference(kind: str, shape: tuple[int, int, int], seed: int) -> None:
-    generated, target = draw(shape, seed), 2 * draw(shape, seed + 1000)
-    weights = 2 * draw(shape[:2], seed + 2000).clamp(min=0)
-    actual = distance(generated, target, weights, kind=kind, temperature=3.0, matching="set")
-    assert actual.item() == pytest.approx(chamfer(generated, target, weights, kind), rel=1e-6, abs=1e-9)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_set_has_no_order_but_for_cls(kind: str) -> None:
-    features, weights = draw((2, 4, 5), 0), torch.ones(2, 4)
-    shuffled = features[:, [0, 3, 1, 2]]
-    assert distance(shuffled, features, weights, kind=kind, matching="set").item() == pytest.approx(0, abs=1e-9)
-    assert distance(shuffled, features, weights, kind=kind).item() > 1e-3
-    other_first = features[:, [1, 0, 2, 3]]
-    assert distance(other_first, features, weights, kind=kind, matching="set").item() > 1e-3
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_set_of_nothing_is_finite(kind: str) -> None:
-    generated = draw((2, 3, 4), 0).requires_grad_()
-    loss = distance(generated, torch.zeros(2, 3, 4).double(), torch.zeros(2, 3), kind=kind, matching="set")
-    loss.backward()
-    assert loss.item() == 0
-    assert generated.grad is not None
-    assert not generated.grad.any()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_set_in_half_precision(kind: str) -> None:
-    """Near features, whose distance is a small difference of large numbers, are as far apart as they are."""
-    target = draw((2, 5, 384), 0).float()
-    generated = target + 0.1 * draw((2, 5, 384), 1).float()
-    exact = distance(generated, target, torch.ones(2, 5), kind=kind, matching="set")
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        mixed = distance(generated, target, torch.ones(2, 5), kind=kind, matching="set")
-    torch.testing.assert_close(mixed, exact)
+        distance(draw((1, 1, 2), 0), draw((1, 1, 2), 1), torch.ones(1, 1), kind="l1")
 
 
 # The contrast

@@ -2,19 +2,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from spacy_bga.aligner.layer import BGALayer
 from spacy_bga.aligner.layout import lay_out_for_tagging, lay_out_for_training
-from spacy_bga.aligner.losses import distance
 from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.packing import Padded
 from spacy_bga.aligner.sampler import ContextSampler
@@ -724,6 +721,20 @@ def test_what_standardises_is_saved_with_the_visual_branch(tmp_path: Path) -> No
             assert fitted["mean"].abs().sum() > 0
 
 
+def test_remembered_images_of_an_earlier_version_are_left_out(tmp_path: Path) -> None:
+    """The removed setting `contrast_memory` had them saved among the weights."""
+    model = make_model(seed=1)
+    model.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    weights |= {"visual.memories.0.summaries": torch.ones(5, 24), "visual.memories.0.noted": torch.tensor(7)}
+    save_file(weights, tmp_path / "model.safetensors")
+    other = make_model()
+    other.start_from(tmp_path)
+    for again in (BGAModel.from_pretrained(tmp_path), other):
+        assert again.state_dict().keys() == model.state_dict().keys()
+        assert all(torch.equal(again.state_dict()[name], tensor) for name, tensor in model.state_dict().items())
+
+
 def test_buffers_that_are_not_saved_are_rebuilt(tmp_path: Path) -> None:
     """Position ids, and the CRF's BIO constraints."""
     model = make_model(text="roberta", vision="clip")
@@ -848,119 +859,3 @@ def test_refused_labels_leave_no_trace() -> None:
     with pytest.raises(BGAError, match="B110"):
         model.set_labels(("A", "A"))
     assert model.config.labels == model.crf.labels == ("PER", "LOC")
-
-
-# Whole words and entities
-
-
-def test_whole_words_are_sampled_and_saved(tmp_path: Path) -> None:
-    model = make_model(whole_words=True)
-    continues = torch.zeros(50, dtype=torch.bool)
-    continues[25:] = True
-    model.set_continuations(continues)
-    text = lay_out([torch.tensor([7, 30, 40, 8, 9, 31, 33, 10])])
-    alone = make_model()
-    kept, by_piece = (m.encode(text).stages[0].text.kept[0].tolist() for m in (model, alone))
-    assert kept[1] == kept[2] == kept[3]
-    assert kept[5] == kept[6] == kept[7]
-    assert kept != by_piece
-    model.save_pretrained(tmp_path)
-    again = BGAModel.from_pretrained(tmp_path)
-    assert again.continues is not None
-    assert torch.equal(again.continues, continues)
-    assert torch.equal(emissions(again, text), emissions(model, text))
-
-
-def test_only_bga_layers_sample_words() -> None:
-    model = make_model(vision=None, whole_words=True)
-    model.set_continuations(torch.ones(50, dtype=torch.bool))
-    assert model.continues is None
-    assert "continues" not in model.state_dict()
-
-
-def test_wordpieces_of_entities_count_more() -> None:
-    """The distance of generated text by hand, with each wordpiece's weight by the tagger's marginals."""
-    settings: dict[str, Any] = {"text_to_visual": 0.0, "cycle_weight": 0.0, "sample": False, "entity_weight": 3.0}
-    model = make_model(text_layers=(2,), vision_layers=(2,), keep_text=(0.6,), keep_visual=(0.6,), **settings)
-    text, images = make_text(), make_images(model)
-    with torch.no_grad():
-        losses = model(text, allowed=make_allowed(model, text), images=images)
-        flat, start, beliefs = emissions(model, text), 0, []
-        for length in text.lengths:
-            document = flat[start : start + length].unsqueeze(0)
-            beliefs.append(1 - model.crf.marginals(document, torch.ones(1, length, dtype=torch.bool))[0, :, 0])
-            start += length
-        weights = text.mask.float()
-        for place, token in zip(text.places.tolist(), text.tokens.tolist(), strict=True):
-            weights[place // text.ids.shape[1], place % text.ids.shape[1]] += 3 * torch.cat(beliefs)[token]
-        stage = model.encode(text, images=images).stages[0]
-        assert model.visual is not None
-        assert stage.visual is not None
-        layer, tokens = cast(BGALayer, model.layers[0]), stage.text.tokens[images.rows]
-        pseudo = model.visual.generate_text(
-            0, layer.to_text(stage.visual.tokens), stage.visual.kept, n_tokens=tokens.shape[1]
-        )
-        expected = distance(pseudo, tokens, weights[images.rows], kind="kl")
-        plain = distance(pseudo, tokens, text.mask[images.rows].float(), kind="kl")
-    assert 0.05 < torch.cat(beliefs).mean() < 0.95
-    torch.testing.assert_close(losses["recon"], expected)
-    assert abs(expected - plain) > 1e-4
-
-
-def test_entities_are_learnt_from_with_weights() -> None:
-    model, text = make_model(entity_weight=2.0, whole_words=True, matching="set", train=True), make_text()
-    model(text, allowed=make_allowed(model, text, annotated=()), images=make_images(model))["total"].backward()
-    assert model.visual is not None
-    assert all(has_gradient(p.grad) for p in model.visual.generators[0].ffn.parameters())
-    assert not any(has_gradient(p.grad) for p in (*model.head.parameters(), *model.crf.parameters()))
-
-
-@pytest.mark.parametrize(
-    ("settings", "expected"), [({"visual_to_text": 0.0}, 1), ({"labels": ()}, 1), ({"entity_weight": 0.0}, 1), ({}, 2)]
-)
-def test_no_second_pass_for_nothing(settings: dict[str, Any], expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, text, passes = make_model(**{"entity_weight": 2.0, **settings}), make_text(), []
-    encode = model.encode
-    monkeypatch.setattr(model, "encode", lambda *args, **kwargs: passes.append(1) or encode(*args, **kwargs))
-    allowed = torch.ones(len(text.lengths), max(text.lengths), len(model.crf.tags), dtype=torch.bool)
-    model(text, allowed=allowed, images=make_images(model))
-    assert len(passes) == expected
-
-
-def test_overlaps_count_where_they_are_owned() -> None:
-    """A document of two windows: 1 for the special tokens and for what the other window owns."""
-    model = make_model(entity_weight=2.0)
-    text = replace(lay_out(documents(6, 6)), places=torch.tensor([1, 2, 3, 12, 13, 14]), tokens=torch.arange(6))
-    weights = model._emphasis(replace(text, lengths=(6,)))
-    others = torch.ones(text.ids.numel(), dtype=torch.bool)
-    others[text.places] = False
-    assert (weights.flatten()[text.places] > 1).all()
-    assert (weights.flatten()[others] == 1).all()
-
-
-@pytest.mark.parametrize("before", [True, False])
-def test_what_is_a_word_is_not_taken_over(before: bool, tmp_path: Path) -> None:
-    make_model(whole_words=before, seed=1).save_pretrained(tmp_path)
-    model = make_model(whole_words=not before)
-    own = None if model.continues is None else model.continues.clone()
-    model.start_from(tmp_path)
-    assert (own is None and model.continues is None) or torch.equal(model.continues, own)
-    torch.testing.assert_close(model.head.weight, make_model(seed=1).head.weight)
-
-
-def test_padding_is_of_no_word() -> None:
-    model = make_model(whole_words=True)
-    model.set_continuations(torch.arange(50) % 2 == 1)  # the id of padding among them
-    narrow, wide = make_text(), make_text(width=16)
-    first, second = (model.encode(text).hidden[text.mask] for text in (narrow, wide))
-    torch.testing.assert_close(first, second)
-
-
-def test_equal_weights_are_no_weights() -> None:
-    model, text = make_model(), make_text()
-    images = make_images(model)
-    with torch.no_grad():
-        twice = model.encode(text, images=images, emphasis=torch.full(text.ids.shape, 2.0)).terms
-        once = model.encode(text, images=images).terms
-    for name, term in once.items():
-        torch.testing.assert_close(twice[name], term)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spacy_bga.aligner.sampler import ContextSampler, average_words, keep_first, number_words, ratio_loss
+from spacy_bga.aligner.sampler import ContextSampler, keep_first, ratio_loss
 
 
 def make_sampler(*, keep_ratio: float = 0.5, seed: int = 0) -> ContextSampler:
@@ -292,53 +292,3 @@ def test_ratio_loss_alone_teaches_the_share_that_inference_keeps() -> None:
     kept, _ = sampler.eval()(*inputs)
     ratios = kept.sum(1) / inputs[1].sum(1)
     torch.testing.assert_close(ratios, torch.full((3,), 0.6), atol=0.15, rtol=0)
-
-
-# Whole words
-
-
-def test_words_are_numbered_within_each_window() -> None:
-    continues = torch.tensor([[0, 0, 1, 1, 0, 0], [0, 1, 1, 0, 1, 0]], dtype=torch.bool)  # the second begins in a word
-    assert number_words(continues).tolist() == [[0, 1, 1, 1, 2, 3], [0, 1, 1, 2, 2, 3]]
-
-
-@settings(max_examples=60)
-@given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4), seed=st.integers(0, 999))
-def test_the_tokens_of_a_word_share_its_fate(lengths: list[int], seed: int) -> None:
-    torch.manual_seed(seed)
-    tokens, valid, previous = make_tokens(*lengths, seed=seed)
-    words = number_words(torch.rand(valid.shape) < 0.6)
-    for training in (True, False):
-        for mask in make_sampler().train(training)(tokens, valid, previous, words):
-            for row, there in enumerate(valid):
-                fates = {
-                    (word.item(), kept.item()) for word, kept in zip(words[row][there], mask[row][there], strict=True)
-                }
-                assert len(fates) == len(set(words[row][there].tolist()))
-            assert (mask[:, 0] == 1).all()
-            assert (mask[~valid] == 0).all()
-
-
-def test_a_word_is_judged_by_the_mean_of_its_tokens() -> None:
-    logits = torch.tensor([[[0.0, 1], [2, 3], [4, 7], [8, 0]]])
-    averaged = average_words(logits, torch.tensor([[0, 1, 1, 2]]))
-    assert averaged.tolist() == [[[0, 1], [3, 5], [8, 0], [0, 0]]]
-
-
-def test_words_of_one_token_each_change_nothing(sampler: ContextSampler) -> None:
-    inputs = make_tokens(9, 5)
-    words = torch.arange(9).expand(2, 9)
-    torch.manual_seed(0)
-    alone = sampler(*inputs)
-    torch.manual_seed(0)
-    for one, other in zip(alone, sampler(*inputs, words), strict=True):
-        assert torch.equal(one, other)
-
-
-def test_gradients_reach_every_token_of_a_word(sampler: ContextSampler) -> None:
-    tokens, valid, previous = make_tokens(6)
-    tokens.requires_grad_()
-    sample, _ = sampler(tokens, valid, previous, torch.tensor([[0, 1, 1, 1, 2, 3]]))
-    sample[0, 2].backward()
-    assert tokens.grad is not None
-    assert (tokens.grad[0, 1:4].abs().sum(-1) > 0).all()

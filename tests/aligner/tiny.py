@@ -99,8 +99,6 @@ def make_model(*, seed: int = 0, train: bool = False, **settings: Any) -> BGAMod
                 standardizer.std.uniform_(0.5, 2.0)
                 if standardizer.whitening is not None:
                     standardizer.whitening.add_(0.1 * torch.randn_like(standardizer.whitening))
-            if model.continues is not None:
-                model.continues[6::2] = True
         balance_samplers(model.eval())
     return model.train(train)
 
@@ -122,9 +120,9 @@ def balance_samplers(model: BGAModel) -> None:
     model (BGAModel): Changed in place, so that it does so for `make_text()` and `make_images(model)`.
     """
 
-    def balance(module: Any, inputs: tuple[Tensor, ...]) -> None:
+    def balance(module: Any, inputs: tuple[Tensor, Tensor, Tensor]) -> None:
         module.local_mlp[0].weight.mul_(4)
-        scores = module.logits(*inputs[:3])[:, 1:][inputs[1][:, 1:]]
+        scores = module.logits(*inputs)[:, 1:][inputs[1][:, 1:]]
         if len(scores):  # else there is [CLS] alone
             module.output[2].bias[1] -= torch.quantile(scores[:, 1] - scores[:, 0], 0.45)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from spacy import registry
 
-from spacy_bga.aligner.config import BGAConfig
+from spacy_bga.aligner.config import REMOVED, BGAConfig
 from spacy_bga.errors import BGAError
 from spacy_bga.pipeline.architectures import build_bga_model
 from spacy_bga.pipeline.bridge import Settings, build_aligner, get_shim
@@ -47,6 +47,23 @@ def test_every_option_is_a_setting_of_the_aligner(text_encoder_folder: Path, vis
     assert (config.labels, config.text_layers, config.vision_layers) == (("A", "B"), (1, 2), (1, 2))
     assert (config.keep_text, config.keep_visual) == ((0.7, 0.7), (0.7, 0.7))
     assert (config.image_size, config.window, tokenizer.window, tokenizer.overlap) == (32, 32, 32, 8)
+
+
+def test_removed_settings_are_taken_with_their_defaults(text_encoder_folder: Path, vision_encoder_folder: Path):
+    """The configs of pipelines that were saved before name all four."""
+    whole = architecture(text_encoder_folder, vision_encoder_folder, **REMOVED)
+    model = registry.resolve({"model": whole})["model"]
+    assert model.attrs["settings"] == settings_of(text_encoder_folder, vision_encoder_folder)
+    assert not REMOVED.keys() & model.attrs["settings"].options.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("matching", "set"), ("whole_words", True), ("entity_weight", 3.0), ("contrast_memory", 2048)],
+)
+def test_removed_settings_are_refused_with_other_values(text_encoder_folder: Path, name: str, value: object):
+    with pytest.raises(BGAError, match=rf"\[B131\] `{name}` = {value!r}.*Remove the line.*install spacy_bga 0\.1\.0"):
+        registry.resolve({"model": architecture(text_encoder_folder, None, **REMOVED | {name: value})})
 
 
 def test_a_window_fits_the_encoder(text_encoder_folder: Path):

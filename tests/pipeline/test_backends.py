@@ -84,9 +84,7 @@ def exported(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 class TestTheSame:
-    @pytest.mark.parametrize(
-        "settings", [{}, {"shared_generators": False, "context_gate": 0.3}, {"vision": None}, {"whole_words": True}]
-    )
+    @pytest.mark.parametrize("settings", [{}, {"shared_generators": False, "context_gate": 0.3}, {"vision": None}])
     def test_emissions(self, engine: str, settings: dict):
         model = make_model(**settings)
         run = InferenceGraph(engine).encoder(model)

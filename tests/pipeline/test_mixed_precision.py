@@ -15,10 +15,7 @@ from spacy_bga.pipeline.bridge import get_shim
 from tests.pipeline.conftest import POSTS, aligner_of, found, make_examples, pipe_of, train
 from tests.pipeline.test_bga_ner import ODD_TEXTS
 
-EVERYTHING = {
-    **{"cycle_weight": 1.0, "contrast_weight": 1.0, "real_context": 0.5, "context_gate": 0.1},
-    **{"matching": "set", "whole_words": True, "entity_weight": 1.0, "contrast_memory": 4},
-}
+EVERYTHING = {"cycle_weight": 1.0, "contrast_weight": 1.0, "real_context": 0.5, "context_gate": 0.1}
 
 
 @pytest.fixture

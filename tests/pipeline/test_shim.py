@@ -20,7 +20,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from spacy.language import Language
 from spacy.util import fix_random_seed
+from thinc.api import Config
 
+from spacy_bga.aligner.config import REMOVED
 from spacy_bga.aligner.layout import lay_out_for_training
 from spacy_bga.errors import BGAError
 from spacy_bga.pipeline.bga_ner import BGANer
@@ -168,6 +170,56 @@ def test_needs_neither_network_nor_encoders(
     assert run.stdout.strip() == str(found(nlp(POSTS[0][0]))), run.stderr
 
 
+class TestRemovedSettings:
+    """What an earlier version has saved, which knew four settings more."""
+
+    @pytest.fixture
+    def folder(self, trained_folder: Path, tmp_path: Path) -> Path:
+        return shutil.copytree(trained_folder, tmp_path / "earlier")
+
+    @staticmethod
+    def add(folder: Path, **settings: object) -> None:
+        """Put settings into the configs of the pipeline and of its aligner."""
+        config = Config().from_disk(folder / "config.cfg")
+        config["components"]["bga_ner"]["model"] |= {**REMOVED, **settings}
+        config.to_disk(folder / "config.cfg")
+        TestRemovedSettings.add_to_aligner(folder, **settings)
+
+    @staticmethod
+    def add_to_aligner(folder: Path, **settings: object) -> None:
+        path = folder / "bga_ner" / "model" / "config.json"
+        srsly.write_json(path, {**srsly.read_json(path), **REMOVED, **settings})
+
+    def test_defaults_are_loaded(self, folder: Path, tagger: Language):
+        self.add(folder)
+        assert_same(tagger, spacy.load(folder))
+
+    @pytest.mark.parametrize(
+        "setting", [{"matching": "set"}, {"whole_words": True}, {"entity_weight": 3.0}, {"contrast_memory": 5}]
+    )
+    def test_other_values_are_refused(self, folder: Path, setting: dict):
+        self.add(folder, **setting)
+        with pytest.raises(BGAError, match=f"B131.*{next(iter(setting))}"):
+            spacy.load(folder)
+
+    def test_what_they_did_to_the_training_is_loaded_without_the_line(self, folder: Path, tagger: Language):
+        self.add_to_aligner(folder, matching="set", entity_weight=3.0, contrast_memory=5)
+        weights = load_file(weights_file(folder))
+        weights |= {"visual.memories.0.summaries": torch.ones(5, 24), "visual.memories.0.noted": torch.tensor(7)}
+        save_file(weights, weights_file(folder))
+        again = spacy.load(folder)
+        assert_same(tagger, again)
+        message = srsly.msgpack_loads(get_shim(pipe_of(again).model).to_bytes())
+        message["weights"] = weights_file(folder).read_bytes()
+        get_shim(pipe_of(again).model).from_bytes(srsly.msgpack_dumps(message))
+        assert_same(tagger, again)
+
+    def test_whole_words_are_refused_without_the_line(self, folder: Path):
+        self.add_to_aligner(folder, whole_words=True)
+        with pytest.raises(BGAError, match=r"B131.*whole_words"):
+            spacy.load(folder)
+
+
 class TestDamage:
     """Whatever is wrong with a folder, the message names it."""
 
@@ -298,16 +350,3 @@ class TestLayout:
             train(pipeline, make_examples(pipeline), steps=2, drop=0.1)
         assert not torch.equal(state(loaded)["head.weight"], state(tagger)["head.weight"])
         assert all(torch.equal(tensor, state(laid_out)[name]) for name, tensor in state(loaded).items())
-
-
-def test_what_continues_a_word_is_the_tokenizers_and_is_kept(make_nlp: Callable[..., Language], tmp_path: Path):
-    nlp = make_nlp(model={"whole_words": True})
-    shim = get_shim(pipe_of(nlp).model)
-    expected = torch.from_numpy(shim.wordpieces.continuations())
-    assert expected.any()
-    assert torch.equal(shim.aligner.continues, expected)
-    nlp.to_disk(tmp_path / "pipeline")
-    again = get_shim(pipe_of(spacy.load(tmp_path / "pipeline")).model)
-    assert torch.equal(again.aligner.continues, expected)
-    from_bytes = make_nlp(model={"whole_words": True}).from_bytes(nlp.to_bytes())
-    assert torch.equal(get_shim(pipe_of(from_bytes).model).aligner.continues, expected)

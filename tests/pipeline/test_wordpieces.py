@@ -13,7 +13,7 @@ from tokenizers import ByteLevelBPETokenizer
 from transformers import AutoTokenizer, BertTokenizer, RobertaTokenizerFast
 
 from spacy_bga.errors import BGAError
-from spacy_bga.pipeline.wordpieces import Pieces, WordpieceTokenizer, find_continuations, special_ids
+from spacy_bga.pipeline.wordpieces import Pieces, WordpieceTokenizer, special_ids
 from spacy_bga.reliability.tiny import WORDS
 
 TEXT = ["kevin", "durant", "joins", "the", "warriors", "in", "oakland"]
@@ -42,50 +42,6 @@ def texts_of(wordpieces: WordpieceTokenizer, pieces: Pieces) -> list[list[str]]:
     for piece, word in zip(pieces.ids.tolist(), pieces.words.tolist(), strict=True):
         texts[word].append(wordpieces.tokenizer.convert_ids_to_tokens(piece))
     return texts
-
-
-class TestContinuations:
-    def test_by_the_prefix(self, wordpieces: WordpieceTokenizer):
-        continues = wordpieces.continuations()
-        pieces = wordpieces.split(["Kevin", "zed", "!"])
-        assert continues[pieces.ids].tolist() == [False, False, True, True, False]
-        assert len(continues) == len(wordpieces.tokenizer)
-        assert not continues[wordpieces.tokenizer.all_special_ids].any()
-
-    def test_byte_level(self, byte_level_folder: Path):
-        wordpieces = WordpieceTokenizer.from_folder(byte_level_folder, window=16, overlap=4)
-        pieces = wordpieces.split(["kevin", "zedzed", "oakland"])
-        starts = np.flatnonzero(np.diff(pieces.words, prepend=-1))
-        expected = [i not in starts for i in range(len(pieces.ids))]
-        continues = wordpieces.continuations()
-        assert continues[pieces.ids].tolist() == expected
-        assert any(expected)
-        special = set(wordpieces.tokenizer.all_special_ids) - {wordpieces.tokenizer.unk_token_id}
-        assert not continues[list(special)].any()
-
-    def test_a_byte_level_vocabulary_may_hold_hashes(self):
-        vocabulary = ["<s>", "\u0120the", "\u0120he", "ing", "##", "\u0120#", "###"]
-        assert find_continuations(vocabulary, {"<s>"}).tolist() == [False, False, False, True, True, False, True]
-
-    def test_sentence_pieces(self):
-        vocabulary = ["<s>", "<unk>", "\u2581the", "\u2581", "ing"]
-        assert find_continuations(vocabulary, {"<s>"}).tolist() == [False, True, False, False, True]
-
-    @pytest.mark.parametrize("vocabulary", [["the", "ing</w>", "kev@@", "in"] * 50, ["##a"] + ["word"] * 200])
-    def test_others_are_not_guessed_at(self, vocabulary: list[str]):
-        assert find_continuations(vocabulary, set()) is None
-
-    def test_a_vocabulary_without_marks(self, tmp_path: Path):
-        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "kevin", "durant"]
-        (tmp_path / "vocab.txt").write_text("\n".join(words))
-        BertTokenizer(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
-        wordpieces = WordpieceTokenizer.from_folder(tmp_path, window=16, overlap=4)
-        with pytest.raises(BGAError, match=r"\[B790\].*whole_words = false"):
-            wordpieces.continuations()
-
-    def test_words_are_the_tokenizers(self, wordpieces: WordpieceTokenizer):
-        pieces = wordpieces.split(["love-zed"])
-        assert wordpieces.continuations()[pieces.ids].tolist() == [False, False, False, True, True]
 
 
 class TestSplit:

@@ -63,9 +63,7 @@ image_size = 32
 visual_grid = 2
 window = 32
 overlap = 8
-whole_words = true
 contrast_weight = 1.0
-contrast_memory = 5
 
 [corpora]
 

@@ -21,16 +21,16 @@ from spacy_bga.reliability.tiny import component_config, make_example, write_tex
 COMPONENT = sorted(set(Config().from_str(DEFAULT_CONFIG)["bga_ner"]) - {"model", "scorer"})
 WHOLE = [
     *("bga_layers", "vision_layers", "visual_grid", "max_crops", "crop_grid", "generator_width", "image_size"),
-    *("window", "overlap", "contrast_memory"),
+    *("window", "overlap"),
 ]
 REAL = [
     *("keep_text", "keep_visual", "gumbel_temperature", "distance_temperature", "recon_weight", "cycle_weight"),
     *("ratio_weight", "contrast_weight", "contrast_temperature", "text_to_visual", "visual_to_text", "real_context"),
-    *("context_gate", "entity_weight", "dropout"),
+    *("context_gate", "dropout"),
 ]
 OTHERS = [
-    *("shared_generators", "projections", "standardize", "whiten", "sample", "whole_words", "distance", "matching"),
-    *("detach_targets", "train_vision", "mixed_precision", "text_encoder", "vision_encoder"),
+    *("shared_generators", "projections", "standardize", "whiten", "sample", "distance", "detach_targets"),
+    *("train_vision", "mixed_precision", "text_encoder", "vision_encoder"),
 ]
 MODEL = [*WHOLE, *REAL, *OTHERS]
 READERS: dict[str, tuple[str, list[str]]] = {
