@@ -92,7 +92,10 @@ setup(
     },
     entry_points={
         "spacy_factories": ["bga_ner = spacy_bga.pipeline.bga_ner:make_bga_ner"],
-        "spacy_architectures": ["spacy_bga.BGAModel.v1 = spacy_bga.pipeline.architectures:build_bga_model"],
+        "spacy_architectures": [
+            "spacy_bga.BGAModel.v1 = spacy_bga.pipeline.architectures_v1:build_bga_model_v1",
+            "spacy_bga.BGAModel.v2 = spacy_bga.pipeline.architectures:build_bga_model",
+        ],
         "spacy_readers": [
             "spacy_bga.ImageCorpus.v1 = spacy_bga.corpus.readers:create_image_corpus",
             "spacy_bga.MixedCorpus.v1 = spacy_bga.corpus.readers:create_mixed_corpus",

@@ -107,6 +107,14 @@ class Errors(metaclass=_Coded):
         "`{name}` = {value}, but this setting was removed. Remove the line to do without it, or install "
         "spacy_bga 0.1.0, which has it."
     )
+    B132 = (
+        "Words generate what patches look like, and there are none. Give a `vision_encoder` and a `visual_grid` other "
+        "than 0, or set `words = false`."
+    )
+    B133 = (
+        "Only a BGA layer can attend to the real features of an image. Set `bga_layers = 1` or more, or leave out "
+        "`real_context` and `visual_context`."
+    )
     B114 = (
         "A vision encoder that learns has no fixed features to standardise. Set `standardize = false`, or "
         "`train_vision = false`."

@@ -24,8 +24,18 @@ class BGAConfig:
     text (dict): The text encoder's Hugging Face configuration.
     vision (Optional[dict]): The vision encoder's; None for a text-only tagger.
     labels (tuple[str, ...]): Entity labels; the tags are their BIO tags.
-    text_layers (tuple[int, ...]): Which layers of the text encoder are BGA layers, ascending. Empty: text only.
-    vision_layers (tuple[int, ...]): Their partners in the vision encoder; as many.
+    text_layers (tuple[int, ...]): Which layers of the text encoder are BGA layers, ascending; none is possible.
+    vision_layers (tuple[int, ...]): Their partners in the vision encoder; as many. Words are compared with the patches
+        that enter the last one, so that there is one with `words` and no BGA layer. Empty: text only.
+    words (bool): Whether each word generates what it looks like, from its wordpiece embeddings alone, which are frozen
+        for that; the tagger reads it (ours). See `WordGenerator`.
+    word_width (int): Width of the word generator's hidden layer.
+    word_weight (float): Weight of the objective's term that matches words with patches, and
+    word_temperature (float): its temperature.
+    word_dropout (float): How often the text's features of a word are made of the mask token in place of its wordpieces,
+        while tagging is learnt: so what the word looks like is read before its wordpieces are known by heart (ours).
+        Nothing without `words`.
+    mask_id (int): The mask token's wordpiece id.
     visual_grid (Optional[int]): The patch grid is pooled to `grid x grid` tokens, beside [CLS]. 0: [CLS] alone;
         None: every patch.
     max_crops (int): Object crops of an image that are used, beyond the whole image.
@@ -69,6 +79,12 @@ class BGAConfig:
     labels: tuple[str, ...] = ()
     text_layers: tuple[int, ...] = ()
     vision_layers: tuple[int, ...] = ()
+    words: bool = False
+    word_width: int = 1024
+    word_weight: float = 1.0
+    word_temperature: float = 0.2
+    word_dropout: float = 0.0
+    mask_id: int = 0
     visual_grid: int | None = 4
     max_crops: int = 0
     crop_grid: int | None = 0
@@ -112,12 +128,17 @@ class BGAConfig:
         check_ranges(vars(self))
         if self.distance not in DISTANCES:
             raise BGAError(Errors.B101.format(distance=self.distance, known=", ".join(DISTANCES)))
-        if len(self.text_layers) != len(self.vision_layers):
+        words_alone = self.words and not self.text_layers and len(self.vision_layers) == 1
+        if len(self.text_layers) != len(self.vision_layers) and not words_alone:
             raise BGAError(Errors.B102.format(text=list(self.text_layers), vision=list(self.vision_layers)))
         for name in ("keep_text", "keep_visual"):
             ratios = getattr(self, name)
             if len(ratios) != self.n_bga_layers or any(not 0 < ratio <= 1 for ratio in ratios):
                 raise BGAError(Errors.B103.format(name=name, ratios=list(ratios), layers=self.n_bga_layers))
+        if self.words and (not self.vision_layers or self.visual_grid == 0):
+            raise BGAError(Errors.B132)
+        if self.real_context and not self.text_layers:
+            raise BGAError(Errors.B133)
         if self.standardize and self.train_vision:
             raise BGAError(Errors.B114)
         if self.window < 8 or not 0 <= self.overlap <= (self.window - 2) // 2:
@@ -126,6 +147,11 @@ class BGAConfig:
     @property
     def n_bga_layers(self) -> int:
         return len(self.text_layers)
+
+    @property
+    def sees(self) -> bool:
+        """Whether there is anything to learn from images."""
+        return bool(self.vision_layers)
 
     def replace(self, **changes: Any) -> BGAConfig:
         """RETURNS (BGAConfig): A copy with some settings changed."""

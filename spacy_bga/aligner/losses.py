@@ -79,3 +79,29 @@ def contrast(generated: Tensor, real: Tensor, valid: Tensor, *, temperature: flo
     logits = (cosines / temperature).masked_fill(same, torch.finfo(cosines.dtype).min)
     own = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+
+
+def match(words: Tensor, owners: Tensor, patches: Tensor, valid: Tensor, *, temperature: float) -> Tensor:
+    """How well the words of a text explain the patches of its image, each of which shows what one of them names.
+
+    The negative log likelihood of a mixture, which is how IBM Model 1 (Brown et al. 1993, The Mathematics of
+    Statistical Machine Translation) finds out which word of a sentence a foreign word translates:
+
+        -log mean_t p(patch | word t),   p(patch | word) = exp(cos / temperature) / sum over the patches of the batch
+
+    words (Tensor): (N, d) features that the words of all texts generate. owners (Tensor): (N,) whose image's, from 0.
+    patches (Tensor): (I, m, d) those of I images. valid (Tensor): (I, m) bool, which of them are there.
+    temperature (float): What cosine similarities are divided by.
+    RETURNS (Tensor): A scalar, the mean over images of the mean over patches. An image without words counts as 0.
+    """
+    with torch.autocast(words.device.type, enabled=False):  # in half precision, near cosines would be the same
+        words, patches = (F.normalize(part.float(), dim=-1) for part in (words, patches))
+        scores = (words @ patches.flatten(0, 1).T / temperature).masked_fill(~valid.flatten(), -torch.inf)
+        logs = (scores - scores.logsumexp(1, keepdim=True)).unflatten(1, valid.shape)
+        own = logs[torch.arange(len(owners), device=owners.device), owners].exp()  # (N, m)
+        counts = owners.bincount(minlength=len(valid)).unsqueeze(1)
+        mixed = own.new_zeros(valid.shape).index_add(0, owners, own) / counts.clamp(min=1)
+        there = valid & (counts > 0)
+        losses = -mixed.masked_fill(~there, 1.0).log()
+    positions = there.sum(1).clamp(min=1)
+    return (losses.sum(1) / positions).mean()

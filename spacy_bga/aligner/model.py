@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -19,12 +19,14 @@ from spacy_bga.aligner.encoding import Encoding, Stage, mix_in
 from spacy_bga.aligner.generator import CrossModalGenerator
 from spacy_bga.aligner.layer import BGALayer, Sampled
 from spacy_bga.aligner.layout import lay_out_for_tagging
+from spacy_bga.aligner.losses import match
 from spacy_bga.aligner.packing import arrange
 from spacy_bga.aligner.text_encoder import TextEncoder
 from spacy_bga.aligner.vision_encoder import VisionEncoder
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch, VisualStates
 from spacy_bga.aligner.weights import check_weights
 from spacy_bga.aligner.windows import TextBatch, merge_wordpieces, pad_documents
+from spacy_bga.aligner.words import WordGenerator
 from spacy_bga.errors import BGAError, Errors, reason
 
 CONFIG_FILE = "config.json"
@@ -40,7 +42,8 @@ class BGAModel(nn.Module):
     """BGA-MNER (arXiv 2308.02570).
 
     The text attends to visual features that it generates itself, so that tagging needs no image: images reach
-    the tagger through the losses alone.
+    the tagger through the losses alone. With `config.words` (ours), each word also generates what it looks like, and
+    the tagger reads that beside the text's features.
 
     config (BGAConfig): The settings. text_encoder (TextEncoder): The text encoder, opened layer by layer.
     vision_encoder (Optional[VisionEncoder]): The vision encoder; None for a text-only or a slim aligner.
@@ -54,7 +57,7 @@ class BGAModel(nn.Module):
         heads = config.generator_heads or text_heads
         hidden = config.generator_width or text_encoder.config.intermediate_size
         self.visual: VisualBranch | None = None
-        if vision_encoder is not None and config.n_bga_layers:
+        if vision_encoder is not None and config.sees:
             self.visual = VisualBranch(config, vision_encoder, text_width=width, heads=heads, hidden=hidden)
             config = config.replace(n_visual_tokens=self.visual.n_tokens)
         self.config = config.replace(visual_branch=self.visual is not None)
@@ -71,11 +74,22 @@ class BGAModel(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.crf = CRF(config.labels)
         self.head = nn.Linear(width, len(self.crf.tags))
+        self.words: WordGenerator | None = None
+        self.reader: nn.Linear | None = None
+        if config.words:
+            table = text_encoder.word_embeddings
+            table.requires_grad_(False)  # what was learnt of a word is bound to them
+            self.words = WordGenerator(
+                table.embedding_dim, vision_width, hidden=config.word_width, dropout=config.dropout
+            )
+            self.reader = nn.Linear(vision_width, len(self.crf.tags), bias=False)
+            nn.init.zeros_(self.reader.weight)
         # What the text attends to; other than "generated" only to measure what that is worth.
         self.context: Context = "generated"
 
     def forward(self, text: TextBatch, *, allowed: Tensor, images: VisualBatch | None = None) -> Losses:
-        """The objective: `L = L_crf + w_recon L_recon + w_cycle L_cycle + w_ratio L_ratio + w_contrast L_contrast`.
+        """The objective: `L = L_crf + w_recon L_recon + w_cycle L_cycle + w_ratio L_ratio + w_contrast L_contrast +
+        w_words L_words`, see `losses.match` for the last.
 
         text (TextBatch): The documents. allowed (Tensor): (B, t, L) bool, the tags that each token may have.
         images (Optional[VisualBatch]): The images of those that have one.
@@ -86,19 +100,26 @@ class BGAModel(nn.Module):
             raise BGAError(Errors.B107)
         annotated = self._annotated(text, allowed)
         tagged = bool(annotated.any())
-        encoding = self.encode(text, images=images, tagged=tagged)
-        terms = dict(encoding.terms)
-        if tagged:
-            terms["crf"] = self._crf_loss(encoding.hidden, text, allowed, annotated)
         config = self.config
+        encoding = None
+        terms: Losses = {}
+        if config.text_layers:
+            encoding = self.encode(text, images=images, tagged=tagged)
+            terms |= encoding.terms
+        if images is not None and self.words is not None:
+            terms["words"] = self._match(text, images, encoding.stages if encoding else ())
+        if tagged:
+            hidden = encoding.hidden if encoding else self._encode_some(text, text.windows_of(annotated))
+            terms["crf"] = self._crf_loss(hidden, text, allowed, annotated)
         weights = {
             "crf": 1.0,
             "recon": config.recon_weight,
             "cycle": config.cycle_weight,
             "ratio": config.ratio_weight,
             "contrast": config.contrast_weight,
+            "words": config.word_weight,
         }
-        start = encoding.hidden.new_zeros(())
+        start = self.head.weight.new_zeros(())
         terms["total"] = sum((weights[name] * term for name, term in terms.items()), start)
         return terms
 
@@ -165,9 +186,51 @@ class BGAModel(nn.Module):
             states.leave(number, layer.to_vision(pseudo_text), text.valid)
         return visual, terms
 
+    def _encode_some(self, text: TextBatch, windows: Tensor) -> Tensor:
+        """RETURNS (Tensor): (W, n, d) features of the wordpieces of some windows; zeros for the others, which without
+        BGA layers have nothing to learn from them."""
+        if self.training and self.words is not None and self.config.word_dropout:
+            text = text.mask_words(self.config.word_dropout, self.config.mask_id)
+        hidden = self.encode(text.select(windows)).hidden
+        return hidden.new_zeros(*text.ids.shape, hidden.shape[-1]).index_copy(0, windows, hidden)
+
+    def imagine(self, texts: Iterable[TextBatch]) -> Tensor:
+        """RETURNS (Tensor): (tokens, d_v) what each word looks like, by itself. texts: as chunks of `tag`."""
+        assert self.words is not None
+        table = self.text_encoder.word_embeddings
+        return self.words(merge_wordpieces((table(text.ids), text) for text in texts))
+
+    def _match(self, text: TextBatch, images: VisualBatch, stages: Sequence[Stage]) -> Tensor:
+        """RETURNS (Tensor): How well words explain the patches of their images, see `losses.match`."""
+        assert self.visual is not None
+        words, owners = self.imagine([text]), images.owners(text)
+        tokens, valid = self.patches(images, stages)
+        tokens = tokens.detach() if self.config.detach_targets else tokens
+        there, temperature = owners >= 0, self.config.word_temperature
+        return match(words[there], owners[there], tokens, valid, temperature=temperature)
+
+    def patches(self, images: VisualBatch, stages: Sequence[Stage] = ()) -> tuple[Tensor, Tensor]:
+        """RETURNS (tuple[Tensor, Tensor]): (I, p, d_v) the patches that enter the last of the vision layers,
+        which any stages have already, and which of them are there (I, p), bool."""
+        assert self.visual is not None
+        if stages and (visual := stages[-1].visual) is not None:
+            tokens, valid = visual.tokens, visual.valid
+        else:
+            tokens, valid = VisualStates(self.visual, images).enter(len(self.config.vision_layers) - 1)
+        return tokens[:, self.visual.patches], valid[:, self.visual.patches]
+
     def emissions(self, hidden: Tensor, text: TextBatch) -> Tensor:
         """RETURNS (Tensor): (tokens, L) scores of the tags, from features of the wordpieces (W, n, d)."""
-        return self.head(self.dropout(merge_wordpieces([(hidden, text)])))
+        scores = self.head(self.dropout(merge_wordpieces([(hidden, text)])))
+        return scores if self.words is None else scores + self._read([text])
+
+    def _read(self, texts: Iterable[TextBatch]) -> Tensor:
+        """RETURNS (Tensor): (tokens, L) what the tagger reads of what words look like. What they look like is for
+        images to say, so that no gradient goes there."""
+        assert self.reader is not None
+        with torch.no_grad():
+            features = self._shown(self.imagine(texts))
+        return self.reader(self.dropout(features))
 
     @torch.inference_mode()
     def tag(
@@ -186,21 +249,24 @@ class BGAModel(nn.Module):
         RETURNS (Tensor): (tokens, L).
         """
         device = self.head.weight.device
-        moved = zip_longest((chunk.to(device) for chunk in chunks), (i and i.to(device) for i in images))
+        texts = [chunk.to(device) for chunk in chunks]
+        moved = zip_longest(texts, (i and i.to(device) for i in images))
 
         def features(text: TextBatch, images: VisualBatch | None) -> Tensor:
             if encode is not None and images is None and len(text.ids):  # not every engine knows an empty batch
                 return encode(text.ids, text.mask).to(device)
             return self.encode(text, images=images, real=True).hidden
 
-        return self.head(merge_wordpieces((features(text, i), text) for text, i in moved))
+        scores = self.head(merge_wordpieces((features(text, i), text) for text, i in moved))
+        return scores if self.words is None else scores + self._read(texts)
 
     def set_dropout(self, rate: float) -> None:
         """Set the rate of every dropout on the text side, the encoder's own included. What is frozen gets none: it
         can't learn to do without what is dropped."""
         self.dropout.p = rate
         visual = self.visual.generators if self.visual is not None else ()
-        for module in [self.text_encoder, self.generators, *visual]:
+        words = () if self.words is None else (self.words,)
+        for module in [self.text_encoder, self.generators, *words, *visual]:
             learns = any(parameter.requires_grad for parameter in module.parameters())
             for part in module.modules():
                 if isinstance(part, nn.Dropout):
@@ -238,6 +304,12 @@ class BGAModel(nn.Module):
         places = {tag: i for i, tag in enumerate(old_tags)}
         pairs = [(new, places[tag]) for new, tag in enumerate(self.crf.tags) if tag in places]
         new_index, old_index = (torch.tensor(column, device=device) for column in zip(*pairs, strict=True))
+        if self.reader is not None:
+            old_reader, self.reader = self.reader, nn.Linear(self.reader.in_features, len(self.crf.tags), bias=False)
+            self.reader.to(old_head.weight)
+            nn.init.zeros_(self.reader.weight)
+            with torch.no_grad():
+                self.reader.weight[new_index] = old_reader.weight[old_index]
         with torch.no_grad():
             self.head.weight[new_index] = old_head.weight[old_index]
             self.head.bias[new_index] = old_head.bias[old_index]
@@ -290,7 +362,7 @@ class BGAModel(nn.Module):
         folder (Path | str): Raises a BGAError if it isn't there, or is of another shape.
         """
         other = BGAModel.from_pretrained(folder)
-        text_only = self.config.n_bga_layers == 0
+        text_only = not self.config.sees
         own = {}
         if text_only or other.config.labels != self.config.labels:
             own = {name: tensor for name, tensor in self.state_dict().items() if belongs_to_tagger(name)}
@@ -309,7 +381,7 @@ class BGAModel(nn.Module):
     def from_config(cls, config: BGAConfig) -> BGAModel:
         """RETURNS (BGAModel): An aligner with random weights."""
         vision = None
-        if config.visual_branch and config.vision is not None and config.n_bga_layers:
+        if config.visual_branch and config.vision is not None and config.sees:
             vision = VisionEncoder.from_config(encoder_config(config.vision))
         return cls(config, TextEncoder.from_config(encoder_config(config.text)), vision)
 
@@ -335,7 +407,7 @@ class BGAModel(nn.Module):
 def belongs_to_tagger(name: str) -> bool:
     """RETURNS (bool): Whether a parameter is learnt by tagging alone: the head's, the CRF's, and the gates, which are
     what tagging makes of generated features."""
-    return name.startswith(("head.", "crf.")) or name.endswith(".context_gate")
+    return name.startswith(("head.", "crf.", "reader.")) or name.endswith(".context_gate")
 
 
 def encoder_config(data: dict) -> PretrainedConfig:

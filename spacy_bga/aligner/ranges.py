@@ -59,6 +59,11 @@ RANGES = {
     "gumbel_temperature": TEMPERATURE,
     "distance_temperature": TEMPERATURE,
     "contrast_temperature": TEMPERATURE,
+    "word_width": WIDTH,
+    "word_weight": WEIGHT,
+    "word_temperature": TEMPERATURE,
+    "word_dropout": SHARE,
+    "mask_id": Range(0, 1e7, whole=True),
     "recon_weight": WEIGHT,
     "cycle_weight": WEIGHT,
     "ratio_weight": WEIGHT,
@@ -80,6 +85,7 @@ ITEMS = {
     "image_std": Range(0, 1e6, above=True),
 }
 SWITCHES = (
+    "words",
     "shared_generators",
     "projections",
     "standardize",

@@ -69,6 +69,11 @@ class TextEncoder(nn.Module):
         return self.config.hidden_size
 
     @property
+    def word_embeddings(self) -> nn.Embedding:
+        """The table of the wordpieces' own embeddings, (V, e)."""
+        return self.model.get_input_embeddings()
+
+    @property
     def n_layers(self) -> int:
         return len(self.model.encoder.layer)
 

@@ -15,6 +15,7 @@ from spacy_bga.aligner.ranges import MOST_VISUAL_TOKENS
 from spacy_bga.aligner.sampler import ContextSampler
 from spacy_bga.aligner.standardizer import Standardizer
 from spacy_bga.aligner.vision_encoder import VisionEncoder
+from spacy_bga.aligner.windows import TextBatch
 from spacy_bga.errors import BGAError, Errors
 
 
@@ -35,6 +36,12 @@ class VisualBatch:
     pixels: Tensor | None = None
     examples: Tensor | None = None
     slots: Tensor | None = None
+
+    def owners(self, text: TextBatch) -> Tensor:
+        """RETURNS (Tensor): (tokens,) which of the images each token of the texts goes with; -1 for none."""
+        of_window = self.rows.new_full((len(text.ids) + 1,), -1)  # the last place: of a token without wordpieces
+        of_window[self.rows] = torch.arange(len(self.rows), device=self.rows.device)
+        return of_window[text.token_windows]
 
     def to(self, device: torch.device) -> VisualBatch:
         moved: dict[str, Any] = {name: None if t is None else t.to(device) for name, t in vars(self).items()}
@@ -65,10 +72,11 @@ class VisualBranch(nn.Module):
         self.n_image_tokens, self.n_crop_tokens = count_tokens(config, rows * columns)
         if self.n_tokens > MOST_VISUAL_TOKENS:
             raise BGAError(Errors.B128.format(number=self.n_tokens, limit=MOST_VISUAL_TOKENS))
-        n_layers = config.n_bga_layers
+        n_layers = len(config.vision_layers)
         self.standardizer: Standardizer | None = None
+        firsts = [0, *range(self.n_image_tokens, self.n_tokens, self.n_crop_tokens)]
+        self.patches = [place for place in range(self.n_tokens) if place not in firsts]
         if config.standardize:
-            firsts = [0, *range(self.n_image_tokens, self.n_tokens, self.n_crop_tokens)]
             self.standardizer = Standardizer(
                 firsts, n_layers=n_layers, n_tokens=self.n_tokens, width=encoder.width, whiten=config.whiten
             )
@@ -78,7 +86,7 @@ class VisualBranch(nn.Module):
         )
         self.generators = nn.ModuleList(
             CrossModalGenerator(config.window, text_width, heads=heads, hidden=hidden, dropout=config.dropout)
-            for _ in range(1 if config.shared_generators else n_layers)
+            for _ in range(min(config.n_bga_layers, 1) if config.shared_generators else config.n_bga_layers)
         )
 
     @property

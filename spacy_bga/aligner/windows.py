@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -64,6 +64,29 @@ class TextBatch:
     @property
     def n_tokens(self) -> int:
         return sum(self.lengths)
+
+    @property
+    def token_windows(self) -> Tensor:
+        """(tokens,) the window that each token's last used wordpiece is in; -1 for a token without any."""
+        windows = self.tokens.new_full((self.n_tokens,), -1)
+        windows[self.tokens] = self.places // self.ids.shape[1]
+        return windows
+
+    def mask_words(self, rate: float, mask_id: int) -> TextBatch:
+        """RETURNS (TextBatch): The same, but that the wordpieces of some tokens, by chance, are the mask token's."""
+        masked = torch.rand(self.n_tokens, device=self.ids.device) < rate
+        ids = self.ids.flatten().index_fill(0, self.places[masked[self.tokens]], mask_id)
+        return replace(self, ids=ids.view_as(self.ids))
+
+    def select(self, windows: Tensor) -> TextBatch:
+        """RETURNS (TextBatch): Some windows (S,), to be encoded, without what tells whose they are."""
+        return TextBatch(self.ids[windows], self.mask[windows], self.places[:0], self.tokens[:0], ())
+
+    def windows_of(self, documents: Tensor) -> Tensor:
+        """RETURNS (Tensor): The windows of the chosen documents (B,), bool; ascending."""
+        counts = torch.tensor(self.lengths, device=documents.device)
+        chosen = documents.repeat_interleave(counts)[self.tokens]
+        return (self.places[chosen] // self.ids.shape[1]).unique()
 
 
 def merge_wordpieces(parts: Iterable[tuple[Tensor, TextBatch]]) -> Tensor:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import fields
+from typing import Any, Literal
 
 from thinc.api import Model
 
-from spacy_bga.aligner.config import refuse_removed
 from spacy_bga.pipeline.bridge import Settings, forward
 from spacy_bga.pipeline.shim import BGAShim
 
 IntOrList = int | list[int]
 FloatOrList = float | list[float]
+SETTINGS = tuple(field.name for field in fields(Settings) if field.name != "options")
 
 
 def build_bga_model(
     text_encoder: str,
     vision_encoder: str | None = None,
     *,
-    bga_layers: IntOrList = 1,
+    words: bool = True,
+    word_width: int = 1024,
+    word_weight: float = 1.0,
+    word_temperature: float = 0.2,
+    word_dropout: float = 0.5,
+    bga_layers: IntOrList = 0,
     vision_layers: IntOrList | None = None,
     visual_grid: int | None = 4,
     max_crops: int = 0,
@@ -50,69 +56,28 @@ def build_bga_model(
     dropout: float = 0.1,
     window: int = 128,
     overlap: int = 32,
-    # Removed, see below.
-    matching: str = "position",
-    whole_words: bool = False,
-    entity_weight: float = 0.0,
-    contrast_memory: int = 0,
 ) -> Model:
-    """The architecture `spacy_bga.BGAModel.v1`: BGA-MNER (arXiv 2308.02570).
+    """The architecture `spacy_bga.BGAModel.v2`: BGA-MNER (arXiv 2308.02570), and words that generate what they look like.
 
     text_encoder (str): A folder, or a name on the Hugging Face hub, of an encoder of the BERT family.
     vision_encoder (Optional[str]): The same of CLIP's vision encoder, ViT or DINOv2; None tags from text alone.
+    words (bool): Whether each word generates what it looks like, for the tagger to read. Nothing without a vision encoder.
     bga_layers (Union[int, List[int]]): How many last layers of the text encoder are BGA layers, or which, from 0.
-        0 tags from text alone.
-    vision_layers (Optional[Union[int, List[int]]]): Their partners in the vision encoder; None: as many last ones.
+        0: none; then `words` alone learn from images.
+    vision_layers (Optional[Union[int, List[int]]]): Their partners in the vision encoder; None: as many last ones, and
+        with `words` at least one.
     image_size (Optional[int]): Side of the images that the vision encoder sees; None: as it was pretrained.
     keep_text, keep_visual (Union[float, List[float]]): Target keep ratios, for all BGA layers or for each.
 
     mixed_precision (bool): Whether matrix products of the training are of bfloat16, for GPUs that are good at it;
         weights, targets and the CRF are not.
-    matching, whole_words, entity_weight, contrast_memory (Union[str, bool, float, int]): Removed. The configs of
-        pipelines that were saved before name them, so that they are taken, but with these values alone.
 
     The other settings are those of `spacy_bga.aligner.config.BGAConfig`.
     RETURNS (Model): A model without weights: the component loads the encoders when it is initialized.
     """
-    refuse_removed(
-        matching=matching, whole_words=whole_words, entity_weight=entity_weight, contrast_memory=contrast_memory
-    )
-    settings = Settings(
-        text_encoder=text_encoder,
-        vision_encoder=vision_encoder,
-        bga_layers=bga_layers if isinstance(bga_layers, int) else tuple(bga_layers),
-        vision_layers=tuple(vision_layers) if isinstance(vision_layers, list) else vision_layers,
-        keep_text=tuple(keep_text) if isinstance(keep_text, list) else keep_text,
-        keep_visual=tuple(keep_visual) if isinstance(keep_visual, list) else keep_visual,
-        image_size=image_size,
-        mixed_precision=mixed_precision,
-        window=window,
-        overlap=overlap,
-        options={
-            "visual_grid": visual_grid,
-            "max_crops": max_crops,
-            "crop_grid": crop_grid,
-            "shared_generators": shared_generators,
-            "generator_width": generator_width,
-            "projections": projections,
-            "standardize": standardize,
-            "whiten": whiten,
-            "sample": sample,
-            "gumbel_temperature": gumbel_temperature,
-            "distance": distance,
-            "distance_temperature": distance_temperature,
-            "detach_targets": detach_targets,
-            "recon_weight": recon_weight,
-            "cycle_weight": cycle_weight,
-            "ratio_weight": ratio_weight,
-            "contrast_weight": contrast_weight,
-            "contrast_temperature": contrast_temperature,
-            "text_to_visual": text_to_visual,
-            "visual_to_text": visual_to_text,
-            "real_context": real_context,
-            "context_gate": context_gate,
-            "train_vision": train_vision,
-            "dropout": dropout,
-        },
-    )
+    given = dict(locals())
+    given["words"] = words and vision_encoder is not None
+    own = {name: given.pop(name) for name in SETTINGS}
+    lists: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in own.items()}
+    settings = Settings(**lists, options=given)
     return Model("bga", forward, attrs={"settings": settings}, shims=[BGAShim()])

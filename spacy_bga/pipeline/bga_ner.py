@@ -56,13 +56,12 @@ score_alignment = false
 @scorers = "spacy.ner_scorer.v1"
 
 [bga_ner.model]
-@architectures = "spacy_bga.BGAModel.v1"
+@architectures = "spacy_bga.BGAModel.v2"
 text_encoder = "sentence-transformers/all-MiniLM-L6-v2"
 vision_encoder = "facebook/dinov2-small"
-bga_layers = 1
 image_size = 224
 """
-LOSS_TERMS = ("crf", "recon", "cycle", "ratio", "contrast")
+LOSS_TERMS = ("crf", "recon", "cycle", "ratio", "contrast", "words")
 register_confidence_extension()  # here, as each `nlp` loads this module: Docs from elsewhere have the attribute, too
 
 
@@ -118,7 +117,7 @@ class BGANer(TrainablePipe):
 
     It learns from texts with labels, from texts with images, and from both; it tags from text alone.
 
-    vocab (Vocab): The shared vocabulary. model (Model): Of the architecture `spacy_bga.BGAModel.v1`.
+    vocab (Vocab): The shared vocabulary. model (Model): Of the architecture `spacy_bga.BGAModel.v2`.
     name (str): The component's name. scorer (Optional[Callable]): The scoring method.
     rate_scales (Mapping[str, float]): What the learning rate is multiplied by, for "encoder", "generator" and "head".
     overwrite (bool): Whether entities already on a Doc are replaced. Else they are kept, and respected.
@@ -231,14 +230,19 @@ class BGANer(TrainablePipe):
         nlp: Language | None = None,
         labels: Sequence[str] | None = None,
         aligner: Path | None = None,
+        align_steps: int | None = None,
     ) -> None:
-        """Load the encoders, choose the labels, and compute the features of a frozen vision encoder.
+        """Load the encoders, choose the labels, compute the features of a frozen vision encoder, and learn from the
+        examples with images which words go with what is in them.
 
         get_examples (Callable[[], Iterable[Example]]): Returns the training data, or a sample of it.
         nlp (Optional[Language]): The pipeline. labels (Optional[Sequence[str]]): The labels; None: those of the data,
             and of `add_label`. Examples with images and no labels at all are enough to align text and images.
         aligner (Optional[Path]): What to begin with: a pipeline that has learnt to align, saved with its visual branch,
             or the folder of its aligner. None: the pretrained encoders.
+        align_steps (Optional[int]): Updates that learn from images alone, before anything is tagged. None: twenty
+            passes over the examples with images, within 600 to 3,000 updates, if words generate what they look like
+            (`words`), the vision encoder is frozen, and no `aligner` is given; else none.
         """
         from spacy_bga.pipeline.bridge import aligner_folder, build_aligner
 
@@ -260,6 +264,19 @@ class BGANer(TrainablePipe):
             features.fit(images)
         if aligner is not None:
             self._shim.aligner.start_from(aligner_folder(Path(aligner), name=self.name))
+        if features is not None:
+            paired = [(example.predicted, sources) for example in examples if (sources := self.images.of(example))]
+            self._pretrain(paired, features, steps=align_steps, is_aligned=aligner is not None)
+
+    def _pretrain(self, pairs: list[tuple[Doc, list]], features: Any, *, steps: int | None, is_aligned: bool) -> None:
+        from spacy_bga.pipeline.pretraining import pretrain, steps_for
+
+        config = self._shim.aligner.config
+        if steps is None:
+            steps = 0 if is_aligned or config.train_vision or not config.words else steps_for(len(pairs))
+        if steps:
+            docs, images = zip(*pairs, strict=True)
+            pretrain(self.model, docs, images, features, steps=steps)
 
     def predict(self, docs: Iterable[Doc]) -> list[Tagging]:
         """Find the best tags, without modifying the docs. No image is looked at if `visual_context` is "generated".

@@ -42,7 +42,7 @@ WIDTH_MULTIPLE = 8
 
 @dataclass(frozen=True)
 class Settings:
-    """What the architecture was given: see `spacy_bga.BGAModel.v1`."""
+    """What the architecture was given: see `spacy_bga.BGAModel.v2`."""
 
     text_encoder: str
     vision_encoder: str | None
@@ -107,22 +107,23 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
     folder = resolve_encoder(settings.text_encoder)
     text = TextEncoder.from_pretrained(folder)
     vision = None
-    if settings.vision_encoder is not None and settings.bga_layers not in (0, ()):
+    if settings.vision_encoder is not None and (settings.bga_layers not in (0, ()) or settings.options["words"]):
         vision = VisionEncoder.from_pretrained(resolve_encoder(settings.vision_encoder))
     # An encoder with short positions gets shorter windows than asked for, and an overlap that fits them.
     window = min(settings.window, text.max_length)
     overlap = settings.overlap if window == settings.window else min(settings.overlap, (window - 2) // 2)
+    tokenizer = WordpieceTokenizer.from_folder(folder, window=window, overlap=overlap)
     config = BGAConfig(
         text=_portable(text.config),
         vision=_portable(vision.config) if vision is not None else None,
         labels=tuple(labels),
         window=window,
         overlap=overlap,
+        mask_id=tokenizer.mask_id,
         **_layer_settings(settings, text, vision),
         **_image_settings(settings, vision),
         **settings.options,
     )
-    tokenizer = WordpieceTokenizer.from_folder(folder, window=window, overlap=overlap)
     return BGAModel(config, text, vision), tokenizer
 
 
@@ -143,7 +144,7 @@ def _layer_settings(settings: Settings, text: TextEncoder, vision: VisionEncoder
     chosen = settings.bga_layers
     partners = settings.vision_layers
     if partners is None:
-        partners = chosen if isinstance(chosen, int) else len(chosen)
+        partners = max(chosen if isinstance(chosen, int) else len(chosen), int(settings.options["words"]))
     layers = choose_layers(chosen, text.n_layers, name="bga_layers")
     return {
         "text_layers": layers,
@@ -315,7 +316,7 @@ def image_features(
     if known is not None and known.branch is aligner.visual:
         known.on_missing = on_missing
         return known
-    if aligner.config.n_bga_layers == 0:
+    if not aligner.config.sees:
         return None
     if aligner.visual is None:
         raise BGAError(Errors.B107)

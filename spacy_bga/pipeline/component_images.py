@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from spacy_bga.errors import Errors, ImageError
+from spacy_bga.errors import BGAError, Errors, ImageError
 
 if TYPE_CHECKING:  # torch is loaded when the component is first used
     from spacy_bga.pipeline.bga_ner import BGANer
@@ -55,7 +55,9 @@ class ComponentImages:
         if own.visual_context == "generated":
             return False
         aligner = get_shim(own.model).aligner
-        return aligner.visual is not None if own.visual_context == "auto" else aligner.config.n_bga_layers > 0
+        if own.visual_context == "real" and aligner.config.sees and not aligner.config.n_bga_layers:
+            raise BGAError(Errors.B133)
+        return aligner.config.n_bga_layers > 0 and (own.visual_context == "real" or aligner.visual is not None)
 
     def to_tag(self, docs: Sequence[Doc]) -> dict[str, Any]:
         """The images to look at while tagging, which may be anybody's, and of which there is no end.

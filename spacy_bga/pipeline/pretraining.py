@@ -1,0 +1,87 @@
+"""Alignment before anything is tagged: what a tagger is to read has to be there before it has learnt to do without."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from spacy.tokens import Doc
+from spacy.util import logger
+from thinc.api import Model
+from tqdm import tqdm
+
+from spacy_bga.pipeline.bridge import collate_images, get_shim, words
+from spacy_bga.pipeline.features import ImageFeatures, Source
+from spacy_bga.pipeline.optimizer import parameter_group
+from spacy_bga.pipeline.tags import content_tokens
+
+BATCH = 32
+RATE = 2e-3
+DROPOUT = 0.1
+PASSES = 20
+LEAST_STEPS, MOST_STEPS = 600, 3000
+
+
+def steps_for(pairs: int) -> int:
+    """RETURNS (int): Updates for so many image-text pairs: 20 passes, within 600 to 3,000."""
+    return min(max(PASSES * math.ceil(pairs / BATCH), LEAST_STEPS), MOST_STEPS)
+
+
+def pretrain(
+    model: Model, docs: Sequence[Doc], images: Sequence[Sequence[Source]], features: ImageFeatures, *, steps: int
+) -> None:
+    """Learn from image-text pairs alone. Both encoders stay as they are.
+
+    docs (Sequence[Doc]): The texts. images (Sequence[Sequence[Source]]): The images of each; at least one.
+    features (ImageFeatures): What turns images into features. steps (int): How many updates.
+    """
+    shim = get_shim(model)
+    aligner = shim.aligner.train()
+    aligner.set_dropout(DROPOUT)
+    named = [(name, p) for name, p in aligner.named_parameters() if p.requires_grad]
+    learnt = [p for name, p in named if parameter_group(name) == "generator"]
+    optimizer = torch.optim.AdamW(learnt, lr=RATE, weight_decay=0.01)
+    warmup = max(1, steps // 20)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warmup, (steps - step) / (steps - warmup + 1))
+    )
+    pieces = [shim.wordpieces.split(words(doc, content_tokens(doc))) for doc in docs]
+    order = _batches(len(docs))
+    losses: list[float] = []
+    with tqdm(total=steps, desc="Alignment", unit="step", leave=False, disable=None) as bar:
+        for _ in range(steps):
+            chosen = next(order)
+            part = [pieces[i] for i in chosen]
+            windows = shim.wordpieces.windows(part)
+            visual = collate_images(features, [images[i] for i in chosen], windows)
+            bar.update(1)
+            if visual is None:  # no image of these can be read
+                continue
+            text = shim.wordpieces.batch(part, windows).to(shim.device)
+            free = torch.ones(len(part), max(text.lengths), len(aligner.crf.tags), dtype=torch.bool, device=shim.device)
+            loss = aligner(text, allowed=free, images=visual.to(shim.device))["total"]
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(learnt, 1.0)
+            optimizer.step()
+            schedule.step()
+            losses.append(float(loss.detach()))
+            bar.set_postfix(loss=f"{losses[-1]:.2f}")
+    for _, parameter in named:
+        parameter.grad = None
+    shim.graph.drop()
+    if losses:
+        some = min(20, len(losses))
+        first, last = sum(losses[:some]) / some, sum(losses[-some:]) / some
+        logger.info("Aligned %d image-text pairs in %d steps: loss %.2f -> %.2f", len(docs), steps, first, last)
+
+
+def _batches(number: int) -> Iterator[list[int]]:
+    """YIELDS (list[int]): Places of a batch, each place once in a pass."""
+    deck: list[int] = []
+    size = min(BATCH, number)
+    while True:
+        if len(deck) < size:
+            deck = torch.randperm(number).tolist()
+        yield [deck.pop() for _ in range(size)]
