@@ -24,6 +24,7 @@ from spacy_bga.cli.runs import runs_command
 from spacy_bga.cli.split_pairs import split_pairs_command
 from spacy_bga.cli.time_workflow import time_workflow_command
 from spacy_bga.cli.train import train_command
+from spacy_bga.cli.uptake import uptake_command
 from spacy_bga.cli.view import view_command
 
 __all__ = [
@@ -51,5 +52,6 @@ __all__ = [
     "split_pairs_command",
     "time_workflow_command",
     "train_command",
+    "uptake_command",
     "view_command",
 ]

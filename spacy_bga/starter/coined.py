@@ -2,7 +2,7 @@
 
 Random pronounceable names stand for one thing each, a person, a city, a team or a film, and their form says nothing.
 Texts leave the kind of every name open. Unlabelled pairs show names with a drawn picture of their kinds; labelled
-posts, which have no pictures, name some of them. So a tagger can know the kinds of the other names from the pairs alone.
+posts, which have no pictures, name some of them. So a tagger can know what the other names are from the pairs alone.
 """
 
 from __future__ import annotations
@@ -14,13 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spacy_bga.starter.coined_names import coin_names
 from spacy_bga.starter.embedded_names import DATA, Mention
+from spacy_bga.starter.embedded_names import PICTURED_KINDS as KINDS
 from spacy_bga.starter.embedded_pictures import draw_picture
-
-KINDS = {"person": "PER", "city": "LOC", "team": "ORG", "film": "MISC"}
-ONSETS = tuple("b br c ch cl d dr f fl g gr h j k kl l m n p pl qu r s sh sk sl st str t th tr v w z".split(" "))
-VOWELS = tuple("a e i o u ai ea ee oo ou".split(" "))
-CODAS = tuple(" b d k l m n nd r rk rn rt s sh sk st t th x".split(" "))
 
 # Of all names: named in labelled posts, in those to choose by, in those to score by, and nowhere but in these last.
 SHARES = {"train": 0.5, "dev": 0.12, "test": 0.28, "unseen": 0.1}
@@ -76,17 +73,6 @@ class CoinedWriter:
         for slot, one in zip("XYZ", chosen, strict=False):
             text = text.replace("{" + slot + "}", one.text)
         return CoinedPost(text, tuple(chosen))
-
-
-def coin_names(number: int, rng: random.Random) -> list[str]:
-    """RETURNS (list[str]): So many names of two to four syllables, no two alike."""
-    names: dict[str, None] = {}
-    while len(names) < number:
-        syllables = (rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(rng.randint(2, 4)))
-        name = "".join(syllables).capitalize()
-        if not any(name in other or other in name for other in names):
-            names[name] = None
-    return list(names)
 
 
 def generate(
