@@ -23,7 +23,6 @@ def build_bga_model(
     word_width: int = 1024,
     word_weight: float = 1.0,
     word_temperature: float = 0.2,
-    word_dropout: float = 0.5,
     bga_layers: IntOrList = 0,
     vision_layers: IntOrList | None = None,
     visual_grid: int | None = 4,
