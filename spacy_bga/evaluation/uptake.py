@@ -30,7 +30,8 @@ def measure_uptake(
         if there is one, `SHUFFLED`. test (Path): Texts with entities. train (Path): The labelled texts of the training.
     pairs (Path): The image-text pairs of the training. resamples (int), seed (int): Of the intervals.
     RETURNS (dict): "rows", for each slice its "name", the gold "entities", and for each pipeline its "f1" and its 95 %
-        interval "ci" from resampling texts, and "gain", the difference to text alone with its interval; "sentence".
+        interval "ci" from resampling texts, and "gain", the difference to text alone with its interval; "sentence",
+        what that means, if there are both.
     RAISES (BGAError): There is no such pipeline or corpus, or nobody has annotated the test.
     """
     loaded = {name: load_pipeline(path) for name, path in pipelines.items()}
@@ -46,7 +47,8 @@ def measure_uptake(
         }
         for name, chosen in slices.items()
     ]
-    return {"rows": rows, "sentence": _sentence({row["name"]: row for row in rows})}
+    compared = TEXT_ONLY in pipelines and BGA in pipelines
+    return {"rows": rows, "sentence": _sentence({row["name"]: row for row in rows}) if compared else ""}
 
 
 def _slices(corpora: Collection[JudgedCorpus], labelled: set[str], texts: Sequence[str]) -> dict[str, Choose]:

@@ -31,7 +31,7 @@ class TorchOptimizer:
     spares biases and norms, and a parameter without a gradient stays as it is.
 
     aligner (nn.Module): Whose parameters. scales (Mapping[str, float]): What spaCy's learning rate is multiplied
-        by, for "encoder", "generator", "head" and "reader". A part whose rate is 0 is frozen: it gets no gradient any more.
+        by, for "encoder", "generator", "head" and "reader". A part whose rate is 0 is frozen: it gets no gradient.
     """
 
     def __init__(self, aligner: nn.Module, scales: Mapping[str, float]):

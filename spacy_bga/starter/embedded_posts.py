@@ -52,7 +52,7 @@ class PostWriter:
 
     def __init__(self, part: str, bank: NameBank, rng: random.Random) -> None:
         templates = json.loads((DATA / "embedded_templates.json").read_text(encoding="utf8"))
-        self.open = json.loads((DATA / "coined_templates.json").read_text(encoding="utf8"))
+        self.open = json.loads((DATA / "open_templates.json").read_text(encoding="utf8"))
         self.share = PICTURED[part]
         self.bank = bank
         self.rng = rng
