@@ -313,6 +313,10 @@ class Errors(metaclass=_Coded):
         "No entity with a box in {boxes} is in a text of {texts} whose image lies below {images}. Texts and boxes are "
         "matched by the name of the image's file."
     )
+    B528 = (
+        "A probe tells labels apart, so that it needs entities of two labels at least, but {path} has: {labels}. Give "
+        "texts with more entities."
+    )
 
     B530 = (
         "The run {run} of the plan {path} starts from '{name}', but no run of that name is listed before it. Before it "
