@@ -147,6 +147,11 @@ class BGAConfig:
         """Whether there is anything to learn from images."""
         return bool(self.vision_layers)
 
+    @property
+    def vision_width(self) -> int:
+        """Width of what is generated: that of visual features, or without a vision encoder the text's."""
+        return (self.text if self.vision is None else self.vision)["hidden_size"]
+
     def replace(self, **changes: Any) -> BGAConfig:
         """RETURNS (BGAConfig): A copy with some settings changed."""
         return dataclasses.replace(self, **changes)

@@ -56,6 +56,11 @@ class Settings:
     overlap: int
     options: dict[str, Any]
 
+    @property
+    def has_vision(self) -> bool:
+        """RETURNS (bool): Whether there is a vision encoder, and something that learns from it."""
+        return self.vision_encoder is not None and (self.bga_layers not in (0, ()) or self.options["words"])
+
 
 @dataclass(frozen=True)
 class TrainingBatch:
@@ -107,7 +112,8 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
     folder = resolve_encoder(settings.text_encoder)
     text = TextEncoder.from_pretrained(folder)
     vision = None
-    if settings.vision_encoder is not None and (settings.bga_layers not in (0, ()) or settings.options["words"]):
+    if settings.has_vision:
+        assert settings.vision_encoder is not None
         vision = VisionEncoder.from_pretrained(resolve_encoder(settings.vision_encoder))
     # An encoder with short positions gets shorter windows than asked for, and an overlap that fits them.
     window = min(settings.window, text.max_length)
