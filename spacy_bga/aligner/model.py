@@ -80,9 +80,13 @@ class BGAModel(nn.Module):
             table = text_encoder.word_embeddings
             table.requires_grad_(False)  # what was learnt of a word is bound to them
             self.words = WordGenerator(
-                table.embedding_dim, vision_width, hidden=config.word_width, dropout=config.dropout
+                table.embedding_dim,
+                vision_width,
+                components=config.word_components,
+                hidden=config.word_width,
+                dropout=config.dropout,
             )
-            self.reader = nn.Linear(vision_width, len(self.crf.tags), bias=False)
+            self.reader = nn.Linear(config.word_components, len(self.crf.tags), bias=False)
             nn.init.zeros_(self.reader.weight)
         # What the text attends to; other than "generated" only to measure what that is worth.
         self.context: Context = "generated"
@@ -225,10 +229,11 @@ class BGAModel(nn.Module):
     def _read(self, texts: Iterable[TextBatch]) -> Tensor:
         """RETURNS (Tensor): (tokens, L) what the tagger reads of what words look like. What they look like is for
         images to say, so that no gradient goes there."""
+        assert self.words is not None
         assert self.reader is not None
         with torch.no_grad():
-            features = self._shown(self.imagine(texts))
-        return self.reader(self.dropout(features))
+            components = self.words.components(self._shown(self.imagine(texts)))
+        return self.reader(self.dropout(components))
 
     @torch.inference_mode()
     def tag(

@@ -60,6 +60,7 @@ RANGES = {
     "distance_temperature": TEMPERATURE,
     "contrast_temperature": TEMPERATURE,
     "word_width": WIDTH,
+    "word_components": Range(1, 4096, whole=True),
     "word_weight": WEIGHT,
     "word_temperature": TEMPERATURE,
     "recon_weight": WEIGHT,
