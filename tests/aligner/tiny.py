@@ -64,15 +64,16 @@ STRUCTURES: dict[str, dict[str, Any]] = {
 
 
 def make_config(*, text: str = "bert", vision: str | None = "dinov2", **settings: Any) -> BGAConfig:
-    """RETURNS (BGAConfig): The last two layers of both encoders are BGA layers; of one encoder, none. Visual features
-    are standardised if they can be."""
-    layers = (1, 2) if vision is not None else ()
+    """RETURNS (BGAConfig): The last two layers of both encoders are BGA layers; of one encoder, or with `words`, none.
+    Visual features are standardised if they can be."""
+    words = settings.get("words", False)
+    layers = (1, 2) if vision is not None and not words else ()
     defaults: dict[str, Any] = {
         "text": TEXT[text].to_dict(),
         "vision": None if vision is None else VISION[vision].to_dict(),
         "labels": LABELS,
         "text_layers": layers,
-        "vision_layers": layers,
+        "vision_layers": (2,) if words else layers,
         "keep_text": (0.6,) * len(layers),
         "keep_visual": (0.6,) * len(layers),
         "visual_grid": 2,
@@ -86,14 +87,16 @@ def make_config(*, text: str = "bert", vision: str | None = "dinov2", **settings
 
 
 def make_model(*, seed: int = 0, train: bool = False, **settings: Any) -> BGAModel:
-    """RETURNS (BGAModel): Random weights, also of the CRF's scores and of what standardises visual features; its
-    samplers keep some tokens and drop some."""
+    """RETURNS (BGAModel): Random weights, also of the CRF's scores, of what reads words' features, and of what standardises
+    visual ones; its samplers keep some tokens and drop some."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = BGAModel.from_config(make_config(**settings))
         with torch.no_grad():
             for scores in (model.crf.transitions, model.crf.start, model.crf.end):
                 scores.normal_()
+            if model.reader is not None:
+                model.reader.weight.normal_()
             if model.visual is not None and (standardizer := model.visual.standardizer) is not None:
                 standardizer.mean.normal_()
                 standardizer.std.uniform_(0.5, 2.0)
@@ -186,7 +189,9 @@ def make_images(
     examples, slots = torch.tensor(places).T
     if as_pixels if as_pixels is not None else model.config.train_vision:
         return VisualBatch(torch.tensor(rows), pixels=pixels, examples=examples, slots=slots)
-    features = torch.zeros(model.config.n_bga_layers, len(rows), branch.n_tokens, branch.encoder.width, dtype=dtype)
+    features = torch.zeros(
+        len(model.config.vision_layers), len(rows), branch.n_tokens, branch.encoder.width, dtype=dtype
+    )
     valid = torch.zeros(len(rows), branch.n_tokens, dtype=torch.bool)
     for number, (example, slot) in enumerate(places):
         tokens = branch.frozen_features(pixels[number : number + 1], crop=slot > 0)[0]  # (N, m, d_v)
