@@ -70,7 +70,7 @@ def find_component(nlp: Language) -> BGANer:
     from spacy_bga.pipeline.bridge import get_shim
 
     for _, component in nlp.pipeline:
-        if isinstance(component, BGANer) and get_shim(component.model).aligner.config.n_bga_layers:
+        if isinstance(component, BGANer) and get_shim(component.model).aligner.config.sees:
             return component
     raise BGAError(Errors.B513)
 

@@ -57,11 +57,13 @@ def build_bga_model(
     window: int = 128,
     overlap: int = 32,
 ) -> Model:
-    """The architecture `spacy_bga.BGAModel.v2`: BGA-MNER (arXiv 2308.02570), and words that generate what they look like.
+    """The architecture `spacy_bga.BGAModel.v2`: BGA-MNER (arXiv 2308.02570), and words that generate
+    what they look like.
 
     text_encoder (str): A folder, or a name on the Hugging Face hub, of an encoder of the BERT family.
     vision_encoder (Optional[str]): The same of CLIP's vision encoder, ViT or DINOv2; None tags from text alone.
-    words (bool): Whether each word generates what it looks like, for the tagger to read. Nothing without a vision encoder.
+    words (bool): Whether each word generates what it looks like, for the tagger to read. Nothing without a vision
+        encoder.
     bga_layers (Union[int, List[int]]): How many last layers of the text encoder are BGA layers, or which, from 0.
         0: none; then `words` alone learn from images.
     vision_layers (Optional[Union[int, List[int]]]): Their partners in the vision encoder; None: as many last ones, and

@@ -92,7 +92,7 @@ def _describe(components: Mapping[str, BGANer]) -> str:
 def _saw_images(component: BGANer) -> bool:
     from spacy_bga.pipeline.bridge import get_shim
 
-    return get_shim(component.model).aligner.config.n_bga_layers > 0
+    return get_shim(component.model).aligner.config.sees
 
 
 def _use(nlp: Language, texts: Sequence[str]) -> str:

@@ -2,7 +2,8 @@
 
 Random pronounceable names stand for one thing each, a person, a city, a team or a film, and their form says nothing.
 Texts leave the kind of every name open. Unlabelled pairs show names with a drawn picture of their kinds; labelled
-posts, which have no pictures, name some of them. So a tagger can know the kinds of the other names from the pairs alone.
+posts, which have no pictures, name some of them. So a tagger can know the kinds of the other names from the pairs
+alone.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from spacy_bga.starter.embedded_names import DATA, Mention
 from spacy_bga.starter.embedded_pictures import draw_picture
 
 KINDS = {"person": "PER", "city": "LOC", "team": "ORG", "film": "MISC"}
-ONSETS = tuple("b br c ch cl d dr f fl g gr h j k kl l m n p pl qu r s sh sk sl st str t th tr v w z".split(" "))
-VOWELS = tuple("a e i o u ai ea ee oo ou".split(" "))
-CODAS = tuple(" b d k l m n nd r rk rn rt s sh sk st t th x".split(" "))
+ONSETS = tuple("b br c ch cl d dr f fl g gr h j k kl l m n p pl qu r s sh sk sl st str t th tr v w z".split(" "))  # noqa: SIM905
+VOWELS = tuple("a e i o u ai ea ee oo ou".split(" "))  # noqa: SIM905
+CODAS = tuple(" b d k l m n nd r rk rn rt s sh sk st t th x".split(" "))  # noqa: SIM905
 
 # Of all names: named in labelled posts, in those to choose by, in those to score by, and nowhere but in these last.
 SHARES = {"train": 0.5, "dev": 0.12, "test": 0.28, "unseen": 0.1}

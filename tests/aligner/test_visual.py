@@ -239,7 +239,7 @@ def test_batch_moves() -> None:
 def windows_with_images(draw: st.DrawFn) -> tuple[TextBatch, list[int], list[int]]:
     """Documents of some windows each, whose tokens have one wordpiece or none, and which windows have an image.
 
-    RETURNS (tuple[TextBatch, list[int], list[int]]): The batch, the window of each token or -1, and the images' windows.
+    RETURNS (tuple[TextBatch, list[int], list[int]]): The batch, each token's window or -1, and the images' windows.
     """
     n_windows = draw(st.lists(st.integers(0, 2), min_size=1, max_size=4))
     lengths, of_token, places, tokens = [], [], [], []

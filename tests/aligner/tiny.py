@@ -87,8 +87,8 @@ def make_config(*, text: str = "bert", vision: str | None = "dinov2", **settings
 
 
 def make_model(*, seed: int = 0, train: bool = False, **settings: Any) -> BGAModel:
-    """RETURNS (BGAModel): Random weights, also of the CRF's scores, of what reads words' features, and of what standardises
-    visual ones; its samplers keep some tokens and drop some."""
+    """RETURNS (BGAModel): Random weights, also of the CRF's scores, of what reads words' features, and of what
+    standardises visual ones; its samplers keep some tokens and drop some."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = BGAModel.from_config(make_config(**settings))

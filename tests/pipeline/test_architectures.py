@@ -15,7 +15,6 @@ from spacy_bga.pipeline.architectures_v1 import build_bga_model_v1
 from spacy_bga.pipeline.bridge import Settings, build_aligner, get_shim
 from tests.pipeline.conftest import architecture
 
-
 V2 = {"@architectures": "spacy_bga.BGAModel.v2"}
 
 
