@@ -56,6 +56,11 @@ class Settings:
     overlap: int
     options: dict[str, Any]
 
+    @property
+    def sees(self) -> bool:
+        """Whether there is anything to learn from images."""
+        return self.vision_encoder is not None and (self.bga_layers not in (0, ()) or self.options["words"])
+
 
 @dataclass(frozen=True)
 class TrainingBatch:
@@ -107,7 +112,7 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
     folder = resolve_encoder(settings.text_encoder)
     text = TextEncoder.from_pretrained(folder)
     vision = None
-    if settings.vision_encoder is not None and (settings.bga_layers not in (0, ()) or settings.options["words"]):
+    if settings.vision_encoder is not None and settings.sees:
         vision = VisionEncoder.from_pretrained(resolve_encoder(settings.vision_encoder))
     # An encoder with short positions gets shorter windows than asked for, and an overlap that fits them.
     window = min(settings.window, text.max_length)
