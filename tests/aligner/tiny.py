@@ -54,6 +54,12 @@ VISION: dict[str, PretrainedConfig] = {
     "vit": ViTConfig(hidden_size=12, intermediate_size=24, **_VISION),
     "same width": CLIPVisionConfig(hidden_size=16, intermediate_size=24, **_VISION),
 }
+WORDS_AND_LAYERS: dict[str, Any] = {
+    "text_layers": (1, 2),
+    "vision_layers": (0, 2),
+    "keep_text": (0.6, 0.6),
+    "keep_visual": (0.6, 0.6),
+}
 # Each pair of choices about how the two spaces meet is in one of them.
 STRUCTURES: dict[str, dict[str, Any]] = {
     "ours": {"vision": "dinov2"},
@@ -104,6 +110,11 @@ def make_model(*, seed: int = 0, train: bool = False, **settings: Any) -> BGAMod
                     standardizer.whitening.add_(0.1 * torch.randn_like(standardizer.whitening))
         balance_samplers(model.eval())
     return model.train(train)
+
+
+def make_words(**settings: Any) -> BGAModel:
+    """RETURNS (BGAModel): One whose words generate what they look like; `WORDS_AND_LAYERS` adds BGA layers."""
+    return make_model(**{"words": True, "word_width": 20, **settings})
 
 
 def standardized_by_hand(branch: VisualBranch, layer: int, features: Tensor) -> Tensor:
@@ -164,6 +175,17 @@ def lay_out(documents: Sequence[Tensor], *, width: int | None = None, rows: Sequ
         places.append(torch.arange(1, length + 1) + window * width)
         tokens.append(torch.arange(length) + sum(lengths[:row]))
     return TextBatch(ids, mask, torch.cat(places), torch.cat(tokens), tuple(lengths))
+
+
+def long_text() -> TextBatch:
+    """RETURNS (TextBatch): A document of 9 tokens in two windows: the third has two wordpieces in one window, the sixth
+    one in each, and the last has none. A document of one token in a third window."""
+    ids = torch.randint(5, 50, (3, 8), generator=torch.Generator().manual_seed(3))
+    mask = torch.ones(3, 8, dtype=torch.bool)
+    mask[2, 3:] = False
+    places = torch.tensor([1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 17])
+    tokens = torch.tensor([0, 1, 2, 2, 3, 5, 5, 6, 7, 4, 9])
+    return TextBatch(ids, mask, places, tokens, (9, 1))
 
 
 def make_pixels(number: int, *, seed: int = 1) -> Tensor:
