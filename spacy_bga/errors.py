@@ -129,7 +129,7 @@ class Errors(metaclass=_Coded):
     # 2xx: the pipeline component
     B201 = "This component has no weights yet. Call `nlp.initialize()`, train it, or load a trained pipeline."
     B202 = (
-        "The model '{name}' holds no aligner. Use the architecture 'spacy_bga.BGAModel.v1' in the component's [model]."
+        "The model '{name}' holds no aligner. Use the architecture 'spacy_bga.BGAModel.v2' in the component's [model]."
     )
     B203 = "A label has to be a string that isn't empty, but this is {label!r}."
     B204 = (

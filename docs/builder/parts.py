@@ -43,7 +43,7 @@ def default_config() -> str:
 
 
 def architecture() -> str:
-    """RETURNS (str): A table of the settings of `spacy_bga.BGAModel.v1`."""
+    """RETURNS (str): A table of the settings of `spacy_bga.BGAModel.v2`."""
     build = _package()["pipeline.architectures.build_bga_model"]
     meanings = {**_meanings(_package()["aligner.config.BGAConfig"]), **_meanings(build)}
     return _settings(build, meanings)

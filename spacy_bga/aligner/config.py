@@ -131,7 +131,7 @@ class BGAConfig:
             ratios = getattr(self, name)
             if len(ratios) != self.n_bga_layers or any(not 0 < ratio <= 1 for ratio in ratios):
                 raise BGAError(Errors.B103.format(name=name, ratios=list(ratios), layers=self.n_bga_layers))
-        if self.words and (not self.vision_layers or self.visual_grid == 0):
+        if self.words and (self.vision is None or not self.vision_layers or self.visual_grid == 0):
             raise BGAError(Errors.B132)
         if self.real_context and not self.text_layers:
             raise BGAError(Errors.B133)

@@ -69,8 +69,8 @@ class TextBatch:
     def token_windows(self) -> Tensor:
         """(tokens,) the window that each token's last used wordpiece is in; -1 for a token without any."""
         windows = self.tokens.new_full((self.n_tokens,), -1)
-        windows[self.tokens] = self.places // self.ids.shape[1]
-        return windows
+        # The last one by its number: on a GPU, which of several assignments holds is left to chance.
+        return windows.scatter_reduce(0, self.tokens, self.places // self.ids.shape[1], "amax")
 
     def select(self, windows: Tensor) -> TextBatch:
         """RETURNS (TextBatch): Some windows (S,), to be encoded, without what tells whose they are."""

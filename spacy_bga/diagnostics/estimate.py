@@ -124,6 +124,8 @@ def measure(config: Config) -> tuple[Sample, Measure | None]:
     sample = draw(corpus(nlp), attr=attr)
     if not sample.size:
         return sample, None
+    if name is not None:  # to align takes updates as well, whose number depends on all the data
+        nlp.config["initialize"]["components"].setdefault(name, {})["align_steps"] = 0
     nlp.initialize(lambda: _with_few_images(sample.examples, attr))
     usable, images_per_s = _encode_images(nlp, name, sample.examples)
 

@@ -57,8 +57,8 @@ class Settings:
     options: dict[str, Any]
 
     @property
-    def has_vision(self) -> bool:
-        """RETURNS (bool): Whether there is a vision encoder, and something that learns from it."""
+    def sees(self) -> bool:
+        """Whether there is anything to learn from images."""
         return self.vision_encoder is not None and (self.bga_layers not in (0, ()) or self.options["words"])
 
 
@@ -112,8 +112,7 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
     folder = resolve_encoder(settings.text_encoder)
     text = TextEncoder.from_pretrained(folder)
     vision = None
-    if settings.has_vision:
-        assert settings.vision_encoder is not None
+    if settings.vision_encoder is not None and settings.sees:
         vision = VisionEncoder.from_pretrained(resolve_encoder(settings.vision_encoder))
     # An encoder with short positions gets shorter windows than asked for, and an overlap that fits them.
     window = min(settings.window, text.max_length)

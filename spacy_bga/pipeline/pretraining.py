@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from spacy.tokens import Doc
@@ -21,6 +22,18 @@ RATE = 2e-3
 DROPOUT = 0.1
 PASSES = 20
 LEAST_STEPS, MOST_STEPS = 600, 3000
+_skipped = False
+
+
+@contextmanager
+def skipped() -> Iterator[None]:
+    """Within it nothing is aligned: the weights of a checkpoint are about to take the place of these."""
+    global _skipped
+    _skipped = True
+    try:
+        yield
+    finally:
+        _skipped = False
 
 
 def steps_for(pairs: int) -> int:
@@ -36,6 +49,8 @@ def pretrain(
     docs (Sequence[Doc]): The texts. images (Sequence[Sequence[Source]]): The images of each; at least one.
     features (ImageFeatures): What turns images into features. steps (int): How many updates.
     """
+    if _skipped:
+        return
     shim = get_shim(model)
     aligner = shim.aligner.train()
     aligner.set_dropout(DROPOUT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from spacy.util import load_config
 from wasabi import msg
 
 from spacy_bga.errors import BGAError, Errors
+from spacy_bga.pipeline.pretraining import skipped
 from spacy_bga.training.checkpoint import Checkpoint
 from spacy_bga.training.folders import discard_folder
 from spacy_bga.training.loop import Training
@@ -48,7 +50,7 @@ def train(
         if resume and checkpoint is None:
             msg.info("There is no checkpoint to resume yet, so the training begins")
         msg.divider("Initializing pipeline")
-        with show_validation_error(config_path, hint_fill=False):
+        with show_validation_error(config_path, hint_fill=False), nullcontext() if checkpoint is None else skipped():
             nlp = init_nlp(config, use_gpu=use_gpu)
         msg.good("Initialized pipeline")
         if checkpoint is None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spacy_bga.aligner.losses import contrast, distance, summarize
+from spacy_bga.aligner.losses import contrast, distance, match, summarize
 from spacy_bga.errors import BGAError
 
 KINDS = ["kl", "mse", "cosine"]
@@ -265,3 +265,118 @@ def test_summary_is_of_cls_and_of_the_mean_of_what_is_there() -> None:
 
 def test_summary_of_nothing_is_zero() -> None:
     assert not summarize(draw((1, 3, 4), 0), torch.zeros(1, 3, dtype=torch.bool)).any()
+
+
+def match_by_hand(words: Tensor, owners: Tensor, patches: Tensor, valid: Tensor, temperature: float) -> float:
+    """IBM Model 1, patch by patch and word by word, in double precision."""
+
+    def cosine(one: Tensor, other: Tensor) -> float:
+        return float(one @ other / one.norm() / other.norm())
+
+    words, patches = words.double(), patches.double()
+    everywhere = [patches[i, j] for i, j in valid.nonzero().tolist()]
+    values = []
+    for image in range(len(patches)):
+        own = [word for word, owner in zip(words, owners.tolist(), strict=True) if owner == image]
+        shown = [patch for patch, there in zip(patches[image], valid[image], strict=True) if there]
+        losses = []
+        for patch in shown if own else ():
+            # log p(patch | word), as at a low temperature what is no logarithm underflows
+            logs = [
+                cosine(word, patch) / temperature
+                - float(np.logaddexp.reduce([cosine(word, other) / temperature for other in everywhere]))
+                for word in own
+            ]
+            losses.append(math.log(len(own)) - float(np.logaddexp.reduce(logs)))
+        values.append(sum(losses) / max(len(losses), 1))
+    return sum(values) / len(values)
+
+
+@settings(max_examples=60)
+@given(
+    n_words=st.integers(0, 7),
+    shape=st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(2, 5)),
+    temperature=st.sampled_from([0.005, 0.07, 0.2, 1.0, 30.0]),
+    seed=st.integers(0, 999),
+)
+def test_match_equals_a_loop(n_words: int, shape: tuple[int, int, int], temperature: float, seed: int) -> None:
+    """With images of no word or of several, and with patches that aren't there."""
+    words = draw((n_words, shape[2]), seed).float().requires_grad_()
+    patches, valid = draw(shape, seed + 1000).float(), draw_valid(shape[:2], seed + 2000)
+    owners = torch.randint(0, shape[0], (n_words,), generator=torch.Generator().manual_seed(seed))
+    loss = match(words, owners, patches, valid, temperature=temperature)
+    expected = match_by_hand(words.detach(), owners, patches, valid, temperature)
+    assert loss.item() == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    loss.backward()
+    assert words.grad is not None
+    assert words.grad.isfinite().all()
+
+
+def draw_match(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """RETURNS (tuple[Tensor, Tensor, Tensor, Tensor]): Words, owners, patches and valid: of 4 images, the third has no
+    word, and some patches aren't there."""
+    owners = torch.tensor([3, 0, 0, 1, 3, 0])
+    return draw((6, 5), seed).float(), owners, draw((4, 3, 5), seed + 1).float(), draw_valid((4, 3), seed + 3)
+
+
+def test_match_by_hand() -> None:
+    """Two images of a patch each, one word to each, which is exactly what its patch shows; the patches are opposite."""
+    patches = torch.tensor([[[3.0, 0.0]], [[-0.5, 0.0]]])
+    loss = match(patches[:, 0] * 7, torch.tensor([0, 1]), patches, torch.ones(2, 1, dtype=torch.bool), temperature=0.5)
+    assert loss.item() == pytest.approx(math.log(1 + math.exp(-4)), rel=1e-4)
+
+
+def test_match_knows_no_order() -> None:
+    words, owners, patches, valid = draw_match()
+    assert not valid.all()
+    expected = match(words, owners, patches, valid, temperature=0.2)
+    order = torch.tensor([4, 1, 0, 5, 3, 2])
+    actual = match(words[order], owners[order], patches, valid, temperature=0.2)
+    torch.testing.assert_close(actual, expected)
+    turned = torch.tensor([2, 0, 1])
+    torch.testing.assert_close(match(words, owners, patches[:, turned], valid[:, turned], temperature=0.2), expected)
+    images = torch.tensor([2, 0, 3, 1])  # and the words go with them
+    torch.testing.assert_close(
+        match(words, images.argsort()[owners], patches[images], valid[images], temperature=0.2), expected
+    )
+    assert not torch.isclose(match(words, owners.roll(1), patches, valid, temperature=0.2), expected)
+
+
+def test_match_knows_neither_lengths_nor_what_is_not_there() -> None:
+    words, owners, patches, valid = draw_match()
+    expected = match(words, owners, patches, valid, temperature=0.2)
+    moved = torch.where(valid.unsqueeze(-1), 4 * patches, patches - 9)
+    torch.testing.assert_close(match(0.1 * words, owners, moved, valid, temperature=0.2), expected)
+
+
+def test_match_counts_an_image_without_words_as_nothing() -> None:
+    """Its patches are among those that the words of others have to tell apart."""
+    words, owners, patches, valid = draw_match()
+    third = valid.clone()
+    third[2] = False
+    assert match(words, owners, patches, third, temperature=0.2) < match(words, owners, patches, valid, temperature=0.2)
+    nothing = match(words[:0].requires_grad_(), owners[:0], patches, valid, temperature=0.2)
+    nothing.backward()
+    assert nothing.item() == 0
+
+
+def test_match_falls_along_its_gradient() -> None:
+    words, owners, patches, valid = draw_match()
+    words.requires_grad_()
+    before = match(words, owners, patches, valid, temperature=0.2)
+    (gradient,) = torch.autograd.grad(before, words)
+    assert (gradient.norm(dim=1) > 0).all()
+    assert match(words - 0.1 * gradient, owners, patches, valid, temperature=0.2) < before
+
+
+def test_match_is_exact_in_half_precision() -> None:
+    """The cosines of patches that are nearly alike differ by less than bfloat16 can tell."""
+    words, owners, patches, valid = draw_match()
+    patches = patches[:1, :1] + 0.01 * patches
+    expected = match(words, owners, patches, valid, temperature=0.02)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        actual = match(words, owners, patches, valid, temperature=0.02)
+    assert torch.equal(actual, expected)
+    assert actual.dtype == torch.float32
+    halved = match(words.bfloat16(), owners, patches, valid, temperature=0.02)
+    torch.testing.assert_close(halved, match(words.bfloat16().float(), owners, patches, valid, temperature=0.02))

@@ -699,7 +699,8 @@ def test_round_trip(text_encoder: str, vision: str, train_vision: bool, tmp_path
         expected, actual = (
             m(text, allowed=make_allowed(m, text), images=make_images(m, crops=(1, 0))) for m in (model, loaded)
         )
-    assert expected == actual
+    # Loaded weights lie otherwise in memory, and on some machines a product then differs in its last bits.
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_what_standardises_is_saved_with_the_visual_branch(tmp_path: Path) -> None:

@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch, VisualStates, count_tokens
+from spacy_bga.aligner.windows import TextBatch
 from spacy_bga.errors import BGAError
 from tests.aligner.tiny import (
     VISION,
@@ -230,3 +233,49 @@ def test_batch_moves() -> None:
     assert batch.pixels is not None
     assert batch.pixels.device.type == "meta"
     assert batch.rows.device.type == "meta"
+
+
+@st.composite
+def windows_with_images(draw: st.DrawFn) -> tuple[TextBatch, list[int], list[int]]:
+    """Documents of some windows each, whose tokens have one wordpiece or none, and which windows have an image.
+
+    RETURNS (tuple[TextBatch, list[int], list[int]]): The batch, each token's window or -1, and the images' windows.
+    """
+    n_windows = draw(st.lists(st.integers(0, 2), min_size=1, max_size=4))
+    lengths, of_token, places, tokens = [], [], [], []
+    for document, number in enumerate(n_windows):
+        start = sum(n_windows[:document])
+        rows = sorted(draw(st.lists(st.integers(start, start + number - 1), max_size=5))) if number else []
+        bare = draw(st.integers(0, 2))
+        places += [row * 9 + i for i, row in enumerate(rows)]
+        tokens += [len(of_token) + i for i in range(len(rows))]
+        of_token += [*rows, *[-1] * bare]
+        lengths.append(len(rows) + bare)
+    shape = (sum(n_windows), 9)
+    text = TextBatch(
+        torch.zeros(shape, dtype=torch.long),
+        torch.ones(shape, dtype=torch.bool),
+        torch.tensor(places, dtype=torch.long),
+        torch.tensor(tokens, dtype=torch.long),
+        tuple(lengths),
+    )
+    rows = draw(st.lists(st.integers(0, shape[0] - 1), unique=True)) if shape[0] else []
+    return text, of_token, rows
+
+
+@given(windows_with_images())
+def test_owners_of_tokens(drawn: tuple[TextBatch, list[int], list[int]]) -> None:
+    """A token goes with the image of its own window, by its place among the images, in any order of these."""
+    text, of_token, rows = drawn
+    owners = VisualBatch(torch.tensor(rows, dtype=torch.long)).owners(text)
+    assert owners.tolist() == [rows.index(window) if window in rows else -1 for window in of_token]
+
+
+@pytest.mark.parametrize(("grid", "crop_grid"), [(2, 0), (1, 1), (None, 2)])
+def test_which_visual_tokens_are_patches(grid: int | None, crop_grid: int | None) -> None:
+    """All but the [CLS] of the image and of each crop."""
+    branch = branch_of(max_crops=2, visual_grid=grid, crop_grid=crop_grid)
+    image, crop = 16 if grid is None else grid * grid, (crop_grid or 0) ** 2
+    expected = ["cls", *["patch"] * image, *["cls", *["patch"] * crop] * 2]
+    assert branch.n_tokens == len(expected)
+    assert branch.patches == [place for place, kind in enumerate(expected) if kind == "patch"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations, pairwise
 
 import pytest
@@ -168,6 +169,57 @@ def test_text_batch_counts_and_moves(lengths: tuple[int, ...]) -> None:
     moved = batch.to(torch.device("meta"))
     assert {t.device.type for t in (moved.ids, moved.mask, moved.places, moved.tokens)} == {"meta"}
     assert moved.lengths == lengths
+
+
+Drawn = tuple[TextBatch, list[list[tuple[int, int]]]]
+
+
+@settings(max_examples=60)
+@given(batches())
+def test_window_of_each_token(drawn: Drawn) -> None:
+    """The last one of those that its wordpieces are in."""
+    batch, of_token = drawn
+    expected = [max((window for window, _ in places), default=-1) for places in of_token]
+    assert batch.token_windows.tolist() == expected
+
+
+@settings(max_examples=60)
+@given(batches(), st.data())
+def test_windows_of_documents(drawn: Drawn, data: st.DataObject) -> None:
+    batch, of_token = drawn
+    chosen = data.draw(st.lists(st.booleans(), min_size=len(batch.lengths), max_size=len(batch.lengths)))
+    owners = [document for document, length in enumerate(batch.lengths) for _ in range(length)]
+    expected = {w for token, places in enumerate(of_token) if chosen[owners[token]] for w, _ in places}
+    assert batch.windows_of(torch.tensor(chosen)).tolist() == sorted(expected)
+
+
+@given(batches(), st.data())
+def test_selected_windows(drawn: Drawn, data: st.DataObject) -> None:
+    batch = replace(drawn[0], ids=torch.arange(drawn[0].ids.numel()).view_as(drawn[0].ids))
+    rows = torch.tensor(data.draw(st.lists(st.integers(0, len(batch.ids) - 1), unique=True)), dtype=torch.long)
+    some = batch.select(rows)
+    assert torch.equal(some.ids, batch.ids[rows])
+    assert torch.equal(some.mask, batch.mask[rows])
+    assert some.n_tokens == 0
+    assert merge_wordpieces([(some.ids.unsqueeze(-1).float(), some)]).shape == (0, 1)
+
+
+@settings(max_examples=60)
+@given(batches(), st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 99))
+def test_masked_words(drawn: Drawn, rate: float, seed: int) -> None:
+    """All wordpieces of a token or none; those that no token uses stay."""
+    batch, of_token = drawn
+    torch.manual_seed(seed)
+    masked = batch.mask_words(rate, 7)
+    used = {place for places in of_token for place in places}
+    for places in of_token:
+        ids = {int(masked.ids[place]) for place in places}
+        assert ids <= ({0} if rate == 0 else {7} if rate == 1 else {0, 7})
+        assert len(ids) <= 1
+    for place in {divmod(i, batch.ids.shape[1]) for i in range(batch.ids.numel())} - used:
+        assert masked.ids[place] == 0
+    assert not batch.ids.any()  # it is a copy
+    assert masked.places is batch.places
 
 
 def chunk_costs(widths: list[int], ends: list[int], limit: int, overhead: int) -> int:

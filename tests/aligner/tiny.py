@@ -54,6 +54,12 @@ VISION: dict[str, PretrainedConfig] = {
     "vit": ViTConfig(hidden_size=12, intermediate_size=24, **_VISION),
     "same width": CLIPVisionConfig(hidden_size=16, intermediate_size=24, **_VISION),
 }
+WORDS_AND_LAYERS: dict[str, Any] = {
+    "text_layers": (1, 2),
+    "vision_layers": (0, 2),
+    "keep_text": (0.6, 0.6),
+    "keep_visual": (0.6, 0.6),
+}
 # Each pair of choices about how the two spaces meet is in one of them.
 STRUCTURES: dict[str, dict[str, Any]] = {
     "ours": {"vision": "dinov2"},
@@ -64,15 +70,16 @@ STRUCTURES: dict[str, dict[str, Any]] = {
 
 
 def make_config(*, text: str = "bert", vision: str | None = "dinov2", **settings: Any) -> BGAConfig:
-    """RETURNS (BGAConfig): The last two layers of both encoders are BGA layers; of one encoder, none. Visual features
-    are standardised if they can be."""
-    layers = (1, 2) if vision is not None else ()
+    """RETURNS (BGAConfig): The last two layers of both encoders are BGA layers; of one encoder, or with `words`, none.
+    Visual features are standardised if they can be."""
+    words = settings.get("words", False)
+    layers = (1, 2) if vision is not None and not words else ()
     defaults: dict[str, Any] = {
         "text": TEXT[text].to_dict(),
         "vision": None if vision is None else VISION[vision].to_dict(),
         "labels": LABELS,
         "text_layers": layers,
-        "vision_layers": layers,
+        "vision_layers": (2,) if words else layers,
         "keep_text": (0.6,) * len(layers),
         "keep_visual": (0.6,) * len(layers),
         "visual_grid": 2,
@@ -86,14 +93,16 @@ def make_config(*, text: str = "bert", vision: str | None = "dinov2", **settings
 
 
 def make_model(*, seed: int = 0, train: bool = False, **settings: Any) -> BGAModel:
-    """RETURNS (BGAModel): Random weights, also of the CRF's scores and of what standardises visual features; its
-    samplers keep some tokens and drop some."""
+    """RETURNS (BGAModel): Random weights, also of the CRF's scores, of what reads words' features, and of what
+    standardises visual ones; its samplers keep some tokens and drop some."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = BGAModel.from_config(make_config(**settings))
         with torch.no_grad():
             for scores in (model.crf.transitions, model.crf.start, model.crf.end):
                 scores.normal_()
+            if model.reader is not None:
+                model.reader.weight.normal_()
             if model.visual is not None and (standardizer := model.visual.standardizer) is not None:
                 standardizer.mean.normal_()
                 standardizer.std.uniform_(0.5, 2.0)
@@ -101,6 +110,11 @@ def make_model(*, seed: int = 0, train: bool = False, **settings: Any) -> BGAMod
                     standardizer.whitening.add_(0.1 * torch.randn_like(standardizer.whitening))
         balance_samplers(model.eval())
     return model.train(train)
+
+
+def make_words(**settings: Any) -> BGAModel:
+    """RETURNS (BGAModel): One whose words generate what they look like; `WORDS_AND_LAYERS` adds BGA layers."""
+    return make_model(**{"words": True, "word_width": 20, **settings})
 
 
 def standardized_by_hand(branch: VisualBranch, layer: int, features: Tensor) -> Tensor:
@@ -163,6 +177,17 @@ def lay_out(documents: Sequence[Tensor], *, width: int | None = None, rows: Sequ
     return TextBatch(ids, mask, torch.cat(places), torch.cat(tokens), tuple(lengths))
 
 
+def long_text() -> TextBatch:
+    """RETURNS (TextBatch): A document of 9 tokens in two windows: the third has two wordpieces in one window, the sixth
+    one in each, and the last has none. A document of one token in a third window."""
+    ids = torch.randint(5, 50, (3, 8), generator=torch.Generator().manual_seed(3))
+    mask = torch.ones(3, 8, dtype=torch.bool)
+    mask[2, 3:] = False
+    places = torch.tensor([1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 17])
+    tokens = torch.tensor([0, 1, 2, 2, 3, 5, 5, 6, 7, 4, 9])
+    return TextBatch(ids, mask, places, tokens, (9, 1))
+
+
 def make_pixels(number: int, *, seed: int = 1) -> Tensor:
     """RETURNS (Tensor): (number, 3, S, S)."""
     return torch.randn(number, 3, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(seed))
@@ -186,7 +211,9 @@ def make_images(
     examples, slots = torch.tensor(places).T
     if as_pixels if as_pixels is not None else model.config.train_vision:
         return VisualBatch(torch.tensor(rows), pixels=pixels, examples=examples, slots=slots)
-    features = torch.zeros(model.config.n_bga_layers, len(rows), branch.n_tokens, branch.encoder.width, dtype=dtype)
+    features = torch.zeros(
+        len(model.config.vision_layers), len(rows), branch.n_tokens, branch.encoder.width, dtype=dtype
+    )
     valid = torch.zeros(len(rows), branch.n_tokens, dtype=torch.bool)
     for number, (example, slot) in enumerate(places):
         tokens = branch.frozen_features(pixels[number : number + 1], crop=slot > 0)[0]  # (N, m, d_v)

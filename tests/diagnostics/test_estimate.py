@@ -7,6 +7,7 @@ from spacy.training import Example
 
 from spacy_bga.diagnostics import estimate as module
 from spacy_bga.diagnostics.estimate import draw, estimate, time_updates
+from spacy_bga.pipeline import pretraining
 from tests.conftest import encode_picture
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*lr_scheduler:UserWarning")
@@ -38,6 +39,13 @@ def test_it_measures(config, tmp_path):
     assert 50 < found["peak-megabytes"].count < 20_000
     assert not (tmp_path / "features").exists()  # nothing is written
     assert config["components"]["bga_ner"]["feature_cache"]  # and the config is as it was
+
+
+def test_it_aligns_nothing(config, monkeypatch):
+    """How long that takes depends on all pairs, and what an epoch takes doesn't depend on it."""
+    monkeypatch.setattr(pretraining, "pretrain", pytest.fail)
+    config["components"]["bga_ner"]["model"] |= {"@architectures": "spacy_bga.BGAModel.v2", "bga_layers": 0}
+    assert {finding.kind for finding in estimate(config).findings} > {"epoch-seconds"}
 
 
 def test_text_only(config):

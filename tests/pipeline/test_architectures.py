@@ -1,7 +1,8 @@
-"""The registered architecture: what its settings turn into."""
+"""The registered architectures: what their settings turn into."""
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -10,18 +11,58 @@ from spacy import registry
 from spacy_bga.aligner.config import REMOVED, BGAConfig
 from spacy_bga.errors import BGAError
 from spacy_bga.pipeline.architectures import build_bga_model
+from spacy_bga.pipeline.architectures_v1 import build_bga_model_v1
 from spacy_bga.pipeline.bridge import Settings, build_aligner, get_shim
 from tests.pipeline.conftest import architecture
+
+V2 = {"@architectures": "spacy_bga.BGAModel.v2"}
 
 
 def settings_of(text: Path, vision: Path | None, **changes: object) -> Settings:
     options = architecture(text, vision, **changes)
-    del options["@architectures"]
-    return build_bga_model(**options).attrs["settings"]
+    return registry.architectures.get(options.pop("@architectures"))(**options).attrs["settings"]
 
 
-def test_is_registered():
-    assert registry.architectures.get("spacy_bga.BGAModel.v1") is build_bga_model
+def test_are_registered():
+    assert registry.architectures.get("spacy_bga.BGAModel.v1") is build_bga_model_v1
+    assert registry.architectures.get("spacy_bga.BGAModel.v2") is build_bga_model
+
+
+def test_the_first_version_is_the_second_without_words(text_encoder_folder: Path, vision_encoder_folder: Path):
+    """With the same settings and defaults, but for the number of BGA layers and what was removed."""
+    first, second = (inspect.signature(build).parameters for build in (build_bga_model_v1, build_bga_model))
+    added = {name for name in second if name == "words" or name.startswith("word_")}
+    assert first.keys() - REMOVED.keys() == second.keys() - added
+    other = {name for name in first.keys() & second.keys() if first[name].default != second[name].default}
+    assert other == {"bga_layers"}
+    encoders = text_encoder_folder, vision_encoder_folder
+    assert settings_of(*encoders) == settings_of(*encoders, **V2, words=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "layers", "partners"),
+    [
+        ({"bga_layers": 0}, (), (2,)),
+        ({"bga_layers": 0, "vision_layers": [1]}, (), (1,)),
+        ({"bga_layers": 2}, (1, 2), (1, 2)),
+        ({"bga_layers": [0], "vision_layers": [1]}, (0,), (1,)),
+    ],
+)
+def test_layers_of_words(text_encoder_folder: Path, vision_encoder_folder: Path, given, layers, partners):
+    """Words alone are matched with what enters the last layer of the vision encoder."""
+    settings = settings_of(text_encoder_folder, vision_encoder_folder, **V2, word_width=30, word_dropout=0.25, **given)
+    aligner, tokenizer = build_aligner(settings, ["A"])
+    config = aligner.config
+    assert config.words
+    assert (config.text_layers, config.vision_layers) == (layers, partners)
+    assert (config.word_width, config.word_dropout) == (30, 0.25)
+    assert config.mask_id == tokenizer.mask_id == tokenizer.tokenizer.mask_token_id
+
+
+def test_text_alone_has_no_words(text_encoder_folder: Path):
+    aligner, _ = build_aligner(settings_of(text_encoder_folder, None, **V2), ["A"])
+    assert not aligner.config.words
+    assert aligner.words is aligner.reader is None
 
 
 def test_reads_nothing_until_it_is_initialized():
@@ -89,6 +130,10 @@ def test_no_bga_layers_no_vision_encoder(text_encoder_folder: Path, layers):
         ({"overlap": 31}, "B104"),
         ({"bga_layers": 4}, "B106"),
         ({"bga_layers": [3]}, "B106"),
+        ({**V2, "bga_layers": 0, "visual_grid": 0}, "B132"),
+        ({**V2, "bga_layers": 0, "vision_layers": 0}, "B132"),
+        ({**V2, "bga_layers": 0, "real_context": 0.5}, "B133"),
+        ({**V2, "bga_layers": 0, "vision_layers": 2}, "B102"),
     ],
 )
 def test_what_does_not_fit_is_refused(text_encoder_folder: Path, vision_encoder_folder: Path, wrong: dict, code: str):

@@ -25,7 +25,7 @@ from spacy_bga.pipeline.bridge import get_shim
 from tests.conftest import encode_picture
 from tests.pipeline.conftest import POSTS, aligner_of, found, make_example, make_examples, pipe_of, train
 
-TERMS = {"bga_ner", "bga_ner_crf", "bga_ner_recon", "bga_ner_cycle", "bga_ner_ratio", "bga_ner_contrast"}
+TERMS = {f"bga_ner{term}" for term in ("", "_crf", "_recon", "_cycle", "_ratio", "_contrast", "_words")}
 ODD_TEXTS = [
     "",
     " ",
@@ -73,7 +73,8 @@ class TestFactory:
     def test_the_default_config_is_filled(self, nlp: Language):
         nlp.add_pipe("bga_ner")
         config = nlp.config["components"]["bga_ner"]
-        assert config["model"]["@architectures"] == "spacy_bga.BGAModel.v1"
+        assert config["model"]["@architectures"] == "spacy_bga.BGAModel.v2"
+        assert (config["model"]["words"], config["model"]["bga_layers"]) == (True, 0)
         assert config["model"]["distance_temperature"] == 6.0
         assert config["rate_scales"]["head"] > config["rate_scales"]["encoder"]
         assert config["save_visual_branch"] is False
@@ -243,7 +244,7 @@ class TestUpdate:
         assert not any(name.startswith("visual.") for name in moved)
 
     def test_a_mixed_batch(self, make_nlp):
-        nlp = make_nlp(model={"contrast_weight": 1.0})
+        nlp = make_nlp(model={"@architectures": "spacy_bga.BGAModel.v2", "contrast_weight": 1.0})
         texts, pictures = make_examples(nlp)[:3], make_examples(nlp, labels=False, images=True)[3:]
         losses = nlp.update([pictures[0], texts[0], make_example(nlp, "a b", None), *texts[1:], *pictures[1:]])
         assert all(losses[key] > 0 for key in TERMS)

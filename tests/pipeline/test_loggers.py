@@ -14,7 +14,7 @@ from thinc.api import ConfigValidationError
 from spacy_bga.pipeline.loggers import console_logger
 from spacy_bga.pipeline.progress import loss_keys
 
-BGA_KEYS = [f"bga_ner{term}" for term in ("", "_crf", "_recon", "_cycle", "_ratio", "_contrast")]
+BGA_KEYS = [f"bga_ner{term}" for term in ("", "_crf", "_recon", "_cycle", "_ratio", "_contrast", "_words")]
 
 
 def make_info(step: int, losses: dict, **scores: object) -> dict:
@@ -74,8 +74,8 @@ def test_rows(pipeline: Language, tmp_path: Path):
     assert "ENTS_PER_TYPE" not in head
     assert set(rule) == {"-", " "}
     cells = second.split()
-    assert cells[:9] == ["1", "2", "0.500", "5.000", "4.000", "1.000", "0.000", "0.000", "0.000"]
-    assert sorted(cells[9:-2]) == ["0.00"] * (len(cells) - 13) + ["0.50", "25.00"]
+    assert cells[:10] == ["1", "2", "0.500", "5.000", "4.000", "1.000", *["0.000"] * 4]
+    assert sorted(cells[10:-2]) == ["0.00"] * (len(cells) - 14) + ["0.50", "25.00"]
     assert cells[-2:] == ["-", "-"]  # two updates say nothing about speed
     assert len({len(line) for line in (head, rule, first, second)}) == 1
     assert stderr.getvalue() == ""
@@ -91,9 +91,8 @@ def test_long_names_keep_their_columns(nlp: Language, bga_config: dict, name: st
     finalize()
     titles = stdout.getvalue().splitlines()[0].split()
     assert len(set(titles)) == len(titles)
-    assert [
-        any(title.endswith(term.upper()) for title in titles) for term in ("crf", "recon", "cycle", "ratio", "contrast")
-    ]
+    for key in BGA_KEYS[1:]:
+        assert any(title.endswith(key.removeprefix("bga_ner").upper()) for title in titles), key
     assert len({len(line) for line in stdout.getvalue().splitlines()}) == 1
 
 

@@ -14,6 +14,7 @@ from spacy_bga.aligner.losses import contrast
 from spacy_bga.pipeline.bridge import get_shim
 from tests.pipeline.conftest import POSTS, aligner_of, found, make_examples, pipe_of, train
 from tests.pipeline.test_bga_ner import ODD_TEXTS
+from tests.pipeline.words import words_pipeline
 
 EVERYTHING = {"cycle_weight": 1.0, "contrast_weight": 1.0, "real_context": 0.5, "context_gate": 0.1}
 
@@ -46,6 +47,28 @@ def test_training(make_nlp: Callable[..., Language], products: set[torch.dtype],
     # `real_context` draws the same examples in both
     assert losses[True] == {name: pytest.approx(loss, rel=0.05, abs=0.02) for name, loss in losses[False].items()}
     assert losses[True] != losses[False]
+
+
+def test_words(text_encoder_folder: Path, vision_encoder_folder: Path, products: set[torch.dtype]):
+    """They learn from images, and are read without a gradient, in one forward pass: autocast keeps casted weights."""
+    found = {}
+    for mixed in (False, True):
+        products.clear()
+        nlp = words_pipeline(
+            text_encoder_folder,
+            vision_encoder_folder,
+            lambda nlp: make_examples(nlp, images=True),
+            model={"mixed_precision": mixed, "word_dropout": 0.0},
+            initialize={"align_steps": 0},
+        )
+        torch.nn.init.normal_(aligner_of(nlp).reader.weight)  # type: ignore[union-attr]
+        losses = nlp.update(make_examples(nlp, images=True), sgd=False, drop=0.0)
+        assert (torch.bfloat16 in products) is mixed
+        gradient = aligner_of(nlp).words.inner.weight.grad  # type: ignore[union-attr]
+        assert gradient is not None
+        found[mixed] = losses | {"gradient": gradient.norm().item()}
+    assert found[True] == {name: pytest.approx(loss, rel=0.05, abs=0.02) for name, loss in found[False].items()}
+    assert found[True]["bga_ner_words"] > 0
 
 
 def test_it_learns_as_well(make_nlp: Callable[..., Language]):

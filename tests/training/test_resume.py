@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import spacy.cli.train
 import torch
 from safetensors.torch import load_file, save_file
 from spacy.training.loop import train_while_improving
+from spacy.util import logger
 
 from spacy_bga.errors import BGAError
 from spacy_bga.training import loop, weights
@@ -28,6 +30,14 @@ STREAMED = {
 }
 
 
+ALIGNED = """
+[initialize]
+
+[initialize.components]
+
+[initialize.components.bga_ner]
+align_steps = 6
+"""
 TRANSFORMER = """[components]
 
 [components.transformer]
@@ -83,6 +93,24 @@ def test_resumed_from_a_stream(run: Train, tmp_path: Path, monkeypatch: pytest.M
     expected = run("whole", settings=STREAMED)
     monkeypatch.undo()
     assert_same(expected, run("4", resume=True, settings=STREAMED))
+
+
+def test_what_words_look_like_is_learnt_once(
+    run: Train, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Before a training begins; one that is resumed has it from its checkpoint."""
+    text = (project / "config.cfg").read_text(encoding="utf8").replace("bga_layers = 2", "bga_layers = 0")
+    text = text.replace("BGAModel.v1", "BGAModel.v2") + ALIGNED
+    (tmp_path / "config.cfg").write_text(text, encoding="utf8")
+    caplog.set_level(logging.INFO, logger="spacy")
+    monkeypatch.setattr(logger, "propagate", True)
+    keep_snapshots(monkeypatch, tmp_path / "whole", [4])
+    run("whole", config=tmp_path / "config.cfg")
+    assert "image-text pairs in 6 steps" in caplog.text
+    monkeypatch.setattr(loop, "train_while_improving", train_while_improving)
+    caplog.clear()
+    assert_same(tmp_path / "whole", run("4", resume=True, config=tmp_path / "config.cfg"))
+    assert "image-text pairs" not in caplog.text
 
 
 def test_nothing_to_resume_yet(run: Train, whole: Path, capsys: pytest.CaptureFixture):
