@@ -78,7 +78,7 @@ class BGAConfig:
     vision_layers: tuple[int, ...] = ()
     words: bool = False
     word_width: int = 1024
-    word_components: int = 32
+    word_components: int = 16
     word_weight: float = 1.0
     word_temperature: float = 0.2
     visual_grid: int | None = 4

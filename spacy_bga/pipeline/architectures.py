@@ -21,7 +21,7 @@ def build_bga_model(
     *,
     words: bool = True,
     word_width: int = 1024,
-    word_components: int = 32,
+    word_components: int = 16,
     word_weight: float = 1.0,
     word_temperature: float = 0.2,
     bga_layers: IntOrList = 0,

@@ -24,7 +24,7 @@ DEFAULT_CONFIG = """
 [bga_ner]
 # What spaCy's learning rate is multiplied by: a CRF learns badly at an encoder's rate, and what words look like has to
 # be read before the text encoder knows the training's names by heart.
-rate_scales = {"encoder": 1.0, "generator": 5.0, "head": 10.0, "reader": 100.0}
+rate_scales = {"encoder": 1.0, "generator": 5.0, "head": 10.0, "reader": 400.0}
 # Entities already on a Doc are kept, and new ones that overlap them dropped; true replaces them all.
 overwrite = false
 # Whether to tell how sure each entity is: `ent._.bga_confidence`, its posterior probability.
@@ -247,6 +247,7 @@ class BGANer(TrainablePipe):
             (`words`), the vision encoder is frozen, and no `aligner` is given; else none.
         """
         from spacy_bga.pipeline.bridge import aligner_folder, build_aligner
+        from spacy_bga.pipeline.pretraining import prepare_aligner
 
         validate_get_examples(get_examples, "BGANer.initialize")
         examples = list(get_examples())
@@ -266,19 +267,14 @@ class BGANer(TrainablePipe):
             features.fit(images)
         if aligner is not None:
             self._shim.aligner.start_from(aligner_folder(Path(aligner), name=self.name))
-        if features is not None:
-            paired = [(example.predicted, sources) for example in examples if (sources := self.images.of(example))]
-            self._pretrain(paired, features, steps=align_steps, is_aligned=aligner is not None)
-
-    def _pretrain(self, pairs: list[tuple[Doc, list]], features: Any, *, steps: int | None, is_aligned: bool) -> None:
-        from spacy_bga.pipeline.pretraining import pretrain, steps_for
-
-        config = self._shim.aligner.config
-        if steps is None:
-            steps = 0 if is_aligned or config.train_vision or not config.words else steps_for(len(pairs))
-        if steps:
-            docs, images = zip(*pairs, strict=True)
-            pretrain(self.model, docs, images, features, steps=steps)
+        prepare_aligner(
+            self.model,
+            [example.predicted for example in examples],
+            [self.images.of(example) for example in examples],
+            features,
+            steps=align_steps,
+            is_aligned=aligner is not None,
+        )
 
     def predict(self, docs: Iterable[Doc]) -> list[Tagging]:
         """Find the best tags, without modifying the docs. No image is looked at if `visual_context` is "generated".

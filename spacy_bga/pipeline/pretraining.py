@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from spacy.tokens import Doc
 from spacy.util import logger
@@ -41,6 +42,51 @@ def steps_for(pairs: int) -> int:
     return min(max(PASSES * math.ceil(pairs / BATCH), LEAST_STEPS), MOST_STEPS)
 
 
+def prepare_aligner(
+    model: Model,
+    docs: Sequence[Doc],
+    images: Sequence[Sequence[Source]],
+    features: ImageFeatures | None,
+    *,
+    steps: int | None = None,
+    is_aligned: bool = False,
+) -> None:
+    """Learn from images what words look like, unless that was learnt before, and find the components to be read.
+
+    docs (Sequence[Doc]): The texts. images (Sequence[Sequence[Source]]): The images of each.
+    features (Optional[ImageFeatures]): What turns images into features; None if there are none.
+    steps (Optional[int]): How many updates; see `BGANer.initialize`. is_aligned (bool): Whether it was learnt before.
+    """
+    config = get_shim(model).aligner.config
+    if _skipped:
+        return
+    if features is not None:
+        paired = [i for i in range(len(docs)) if images[i]]
+        if steps is None:
+            steps = 0 if is_aligned or config.train_vision or not config.words else steps_for(len(paired))
+        if steps:
+            pretrain(model, [docs[i] for i in paired], [images[i] for i in paired], features, steps=steps)
+    if config.words and (features is not None or is_aligned):
+        fit_components(model, docs)
+
+
+@torch.no_grad()
+def fit_components(model: Model, docs: Sequence[Doc]) -> None:
+    """Find the principal components of what the words of these texts look like, each of them counted once."""
+    shim = get_shim(model)
+    generator, table = shim.aligner.eval().words, shim.aligner.text_encoder.word_embeddings
+    assert generator is not None
+    different: dict[bytes, torch.Tensor] = {}
+    for doc in docs:
+        pieces = shim.wordpieces.split(words(doc, content_tokens(doc)))
+        for ids in np.split(pieces.ids, np.flatnonzero(np.diff(pieces.words)) + 1):
+            if len(ids):
+                different.setdefault(ids.tobytes(), torch.from_numpy(ids))
+    if different:
+        embedded = torch.stack([table(ids.to(shim.device)).mean(0) for ids in different.values()])
+        generator.fit(generator(embedded))
+
+
 def pretrain(
     model: Model, docs: Sequence[Doc], images: Sequence[Sequence[Source]], features: ImageFeatures, *, steps: int
 ) -> None:
@@ -49,8 +95,6 @@ def pretrain(
     docs (Sequence[Doc]): The texts. images (Sequence[Sequence[Source]]): The images of each; at least one.
     features (ImageFeatures): What turns images into features. steps (int): How many updates.
     """
-    if _skipped:
-        return
     shim = get_shim(model)
     aligner = shim.aligner.train()
     aligner.set_dropout(DROPOUT)

@@ -135,5 +135,5 @@ def test_the_command_prints_the_table_last_and_writes_all_numbers(files: dict[st
 
 
 def test_a_corpus_that_is_not_there_is_a_clear_error(files: dict[str, Path], tmp_path: Path):
-    with pytest.raises(BGAError, match="none.spacy"):
+    with pytest.raises(BGAError, match=r"none\.spacy"):
         measure(files | {"pairs": tmp_path / "none.spacy"}, TEXT_ONLY, BGA)

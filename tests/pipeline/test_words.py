@@ -34,7 +34,6 @@ def words_folder(
         text_encoder_folder,
         vision_encoder_folder,
         lambda nlp: make_examples(nlp, images=True),
-        model={"word_dropout": 0.2},
         initialize={"align_steps": 30},
         save_visual_branch=True,
     )
@@ -201,7 +200,7 @@ def known(encoders: tuple[Path, Path], *, shuffled: bool) -> int:
                 pair.reference._.image = images[number]
         return pairs + labelled(nlp)
 
-    nlp = words_pipeline(*encoders, examples, initialize={"align_steps": 600}, model={"word_dropout": 0.5})
+    nlp = words_pipeline(*encoders, examples, initialize={"align_steps": 600})
     train(nlp, labelled(nlp), steps=160, rate=0.003, drop=0.1)
     posts = [name_post(nlp, TEXTS[5], name, SHOWN[name]) for name in SHOWN]
     return sum(found(nlp(post.predicted)) == found(post.reference) for post in posts)

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from spacy_bga.cli import app
 from spacy_bga.errors import BGAError
-from spacy_bga.starter.embedded import BROKEN, generate
 from spacy_bga.starter.coined_names import coin_names
+from spacy_bga.starter.embedded import BROKEN, generate
 from spacy_bga.starter.embedded_names import SHARES, TRAINED_IN_TEST, Mention, deal_names
 from spacy_bga.starter.embedded_objects import Pen
 from spacy_bga.starter.embedded_pictures import DRAWINGS, LABELS, SIZE, draw_picture
