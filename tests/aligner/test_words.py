@@ -32,7 +32,6 @@ from tests.aligner.tiny import (
 )
 
 TABLE = "text_encoder.model.embeddings.word_embeddings.weight"
-MASK = 4  # no wordpiece of `make_text`
 
 
 def moved_parts(model: BGAModel, **inputs: Any) -> set[str]:

@@ -25,7 +25,6 @@ from tests.aligner.tiny import (
 )
 
 TABLE = "text_encoder.model.embeddings.word_embeddings.weight"
-MASK = 4  # no wordpiece of `make_text`
 
 
 # Tagging
