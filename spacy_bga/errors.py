@@ -278,8 +278,8 @@ class Errors(metaclass=_Coded):
     B511 = "The result {path} can't be read: {reason}. Remove it and make it again."
     B512 = "The override '{name}' replaces nothing in {config}. Check its name in [paths]."
     B513 = (
-        "Only a pipeline whose `bga_ner` has BGA layers can be scored in another context. Leave `contexts` out of a "
-        "text-only run."
+        "Only a pipeline whose `bga_ner` generates visual features can be scored in another context. Leave `contexts` "
+        "out of a text-only run."
     )
     B514 = "Training {run} failed with exit code {code}. The end of its log:\n{lines}"
     B515 = "Scoring {run} on the test set failed with exit code {code}. The end of its log:\n{lines}"
@@ -297,8 +297,8 @@ class Errors(metaclass=_Coded):
     B521 = 'Figures need the package matplotlib. Install it with: pip install "spacy_bga[figures]"'
     B522 = "The figure '{title}' can't be drawn: {reason}."
     B523 = (
-        "There is no `bga_ner` with BGA layers in this pipeline ({pipes}), so it generates no visual features to look "
-        "at. Train one with `bga_layers` and a `vision_encoder`."
+        "There is no `bga_ner` in this pipeline ({pipes}) that learns from images, so it generates no visual features "
+        "to look at. Train one with a `vision_encoder`, and `words` or `bga_layers`."
     )
     B524 = (
         "No text of {path} has both an entity and a word beside it for which another text has a replacement. Give "
@@ -312,6 +312,10 @@ class Errors(metaclass=_Coded):
     B527 = (
         "No entity with a box in {boxes} is in a text of {texts} whose image lies below {images}. Texts and boxes are "
         "matched by the name of the image's file."
+    )
+    B528 = (
+        "A probe tells labels apart, so that it needs entities of two labels at least, but {path} has: {labels}. Give "
+        "texts with more entities."
     )
 
     B530 = (

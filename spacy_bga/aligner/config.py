@@ -32,10 +32,6 @@ class BGAConfig:
     word_width (int): Width of the word generator's hidden layer.
     word_weight (float): Weight of the objective's term that matches words with patches, and
     word_temperature (float): its temperature.
-    word_dropout (float): How often the text's features of a word are made of the mask token in place of its wordpieces,
-        while tagging is learnt: so what the word looks like is read before its wordpieces are known by heart (ours).
-        Nothing without `words`.
-    mask_id (int): The mask token's wordpiece id.
     visual_grid (Optional[int]): The patch grid is pooled to `grid x grid` tokens, beside [CLS]. 0: [CLS] alone;
         None: every patch.
     max_crops (int): Object crops of an image that are used, beyond the whole image.
@@ -83,8 +79,6 @@ class BGAConfig:
     word_width: int = 1024
     word_weight: float = 1.0
     word_temperature: float = 0.2
-    word_dropout: float = 0.0
-    mask_id: int = 0
     visual_grid: int | None = 4
     max_crops: int = 0
     crop_grid: int | None = 0
@@ -152,6 +146,11 @@ class BGAConfig:
     def sees(self) -> bool:
         """Whether there is anything to learn from images."""
         return bool(self.vision_layers)
+
+    @property
+    def vision_width(self) -> int:
+        """Width of what is generated: that of visual features, or without a vision encoder the text's."""
+        return (self.text if self.vision is None else self.vision)["hidden_size"]
 
     def replace(self, **changes: Any) -> BGAConfig:
         """RETURNS (BGAConfig): A copy with some settings changed."""

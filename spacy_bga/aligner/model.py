@@ -189,8 +189,6 @@ class BGAModel(nn.Module):
     def _encode_some(self, text: TextBatch, windows: Tensor) -> Tensor:
         """RETURNS (Tensor): (W, n, d) features of the wordpieces of some windows; zeros for the others, which without
         BGA layers have nothing to learn from them."""
-        if self.training and self.words is not None and self.config.word_dropout:
-            text = text.mask_words(self.config.word_dropout, self.config.mask_id)
         hidden = self.encode(text.select(windows)).hidden
         return hidden.new_zeros(*text.ids.shape, hidden.shape[-1]).index_copy(0, windows, hidden)
 

@@ -62,8 +62,6 @@ RANGES = {
     "word_width": WIDTH,
     "word_weight": WEIGHT,
     "word_temperature": TEMPERATURE,
-    "word_dropout": SHARE,
-    "mask_id": Range(0, 1e7, whole=True),
     "recon_weight": WEIGHT,
     "cycle_weight": WEIGHT,
     "ratio_weight": WEIGHT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -71,12 +71,6 @@ class TextBatch:
         windows = self.tokens.new_full((self.n_tokens,), -1)
         # The last one by its number: on a GPU, which of several assignments holds is left to chance.
         return windows.scatter_reduce(0, self.tokens, self.places // self.ids.shape[1], "amax")
-
-    def mask_words(self, rate: float, mask_id: int) -> TextBatch:
-        """RETURNS (TextBatch): The same, but that the wordpieces of some tokens, by chance, are the mask token's."""
-        masked = torch.rand(self.n_tokens, device=self.ids.device) < rate
-        ids = self.ids.flatten().index_fill(0, self.places[masked[self.tokens]], mask_id)
-        return replace(self, ids=ids.view_as(self.ids))
 
     def select(self, windows: Tensor) -> TextBatch:
         """RETURNS (TextBatch): Some windows (S,), to be encoded, without what tells whose they are."""

@@ -2,7 +2,7 @@
 
 A matrix product of (a, b) and (b, c) counts `2abc` floating point operations. `n` wordpieces of a window, special
 tokens included; `m` visual tokens; `d` width of the text encoder, `f` of its feed-forward layer, `g` of the
-generator's, `v` of the visual tokens, `s` of the sampler.
+generator's, `v` of the visual tokens, `s` of the sampler; `e` of the wordpieces' embeddings, `h` of the word generator.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def bga_flops(config: BGAConfig, n: int) -> int:
     if not config.n_bga_layers:
         return 0
     d, m, s = config.text["hidden_size"], config.n_visual_tokens, config.sampler_width
-    g, v = config.generator_width or config.text["intermediate_size"], _vision_width(config)
+    g, v = config.generator_width or config.text["intermediate_size"], config.vision_width
     sampler = 2 * n * (2 * d * s + 2 * s * s + 2 * s) if config.sample else 0
     generator = 4 * n * d * d + 4 * m * n * d + 2 * m * d * d + 4 * m * d * g
     projections = 4 * m * d * v if config.projections or d != v else 0
@@ -74,6 +74,22 @@ def query_flops(config: BGAConfig) -> int:
     return config.n_bga_layers * (10 * m * d * d + 4 * m * m * d)
 
 
+def word_flops(config: BGAConfig, words: int) -> int:
+    """What words need that generate what they look like.
+
+        words * (2 e h + 2 h v + 2 v (1 + 2 labels))
+
+    The word generator, and the emissions that are read from what it generates.
+
+    config (BGAConfig): The aligner's settings. words (int): How many.
+    RETURNS (int): Floating point operations.
+    """
+    if not config.words:
+        return 0
+    e, h, v = config.text.get("embedding_size", config.text["hidden_size"]), config.word_width, config.vision_width
+    return 2 * words * (e * h + h * v + v * (1 + 2 * len(config.labels)))
+
+
 def head_flops(config: BGAConfig, words: int) -> int:
     """RETURNS (int): Floating point operations of the emissions, 2 d (1 + 2 labels) a word. The CRF has no products."""
     return 2 * words * config.text["hidden_size"] * (1 + 2 * len(config.labels))
@@ -81,7 +97,8 @@ def head_flops(config: BGAConfig, words: int) -> int:
 
 def pipeline_flops(config: BGAConfig, windows: Sequence[int], words: int) -> int:
     """RETURNS (int): What tagging needs: windows (Sequence[int]) of so many wordpieces, and words (int)."""
-    return head_flops(config, words) + sum(encoder_flops(config.text, n) + bga_flops(config, n) for n in windows)
+    in_windows = sum(encoder_flops(config.text, n) + bga_flops(config, n) for n in windows)
+    return in_windows + head_flops(config, words) + word_flops(config, words)
 
 
 def window_lengths(texts: Sequence[Text], encoder: Path, *, window: int, overlap: int) -> list[int]:
@@ -105,7 +122,3 @@ def find_config(pipeline: Path) -> BGAConfig | None:
     for path in sorted(pipeline.glob("*/model/config.json")):
         return BGAConfig.from_json(path.read_text(encoding="utf8"))
     return None
-
-
-def _vision_width(config: BGAConfig) -> int:
-    return config.vision["hidden_size"] if config.vision is not None else config.text["hidden_size"]

@@ -17,6 +17,7 @@ from spacy_bga.cli.label import label_command
 from spacy_bga.cli.measure_package import measure_package_command
 from spacy_bga.cli.model_card import model_card_command
 from spacy_bga.cli.pointing import pointing_command
+from spacy_bga.cli.probe import probe_command
 from spacy_bga.cli.push import push_command
 from spacy_bga.cli.reliability import reliability_app
 from spacy_bga.cli.results import results_command
@@ -24,6 +25,7 @@ from spacy_bga.cli.runs import runs_command
 from spacy_bga.cli.split_pairs import split_pairs_command
 from spacy_bga.cli.time_workflow import time_workflow_command
 from spacy_bga.cli.train import train_command
+from spacy_bga.cli.uptake import uptake_command
 from spacy_bga.cli.view import view_command
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "measure_package_command",
     "model_card_command",
     "pointing_command",
+    "probe_command",
     "push_command",
     "reliability_app",
     "results_command",
@@ -51,5 +54,6 @@ __all__ = [
     "split_pairs_command",
     "time_workflow_command",
     "train_command",
+    "uptake_command",
     "view_command",
 ]

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
     from spacy_bga.pipeline.alignment import Alignment
     from spacy_bga.pipeline.bga_ner import BGANer
+    from spacy_bga.pipeline.word_alignment import WordAlignment
 
 MOST = 500  # texts among which each one finds its image: with more of them it is harder, and numbers don't compare
 CHANGES = {"entity": "entity", "word": "word", "text": "other_text"}
+OF_LAYERS = ("explained_beyond_mean", "explained_when_scaled", "explained_by_layer", "keep_text", "keep_visual")
 
 
 def measure_alignment(nlp: Language, pairs: Path, images: Path, *, labelled: Path | None = None) -> dict[str, Any]:
@@ -34,15 +36,13 @@ def measure_alignment(nlp: Language, pairs: Path, images: Path, *, labelled: Pat
     nlp (Language): A pipeline saved with its visual branch. pairs (Path): Held-out pairs, a .spacy file; at most `MOST`
         are used, one for each image. images (Path): Their image root.
     labelled (Optional[Path]): A .spacy file of texts with entities, for "entity_swap".
-    RETURNS (dict): "t2i" and "i2t", the retrieval of images by texts and of texts by images; "explained_beyond_mean"
-        and "explained_when_scaled" (see `retrieval`), averaged over the BGA layers, and "explained_by_layer";
-        "keep_text" and "keep_visual", the share of tokens that is kept at each BGA layer; "entity_swap", see
-        `measure_swaps`.
+    RETURNS (dict): "t2i" and "i2t", the retrieval of images by texts and of texts by images; "entity_swap", see
+        `measure_swaps`; and `of_layers`, None for each where each word generates by itself.
     RAISES (BGAError): The pipeline can't align, or there is nothing to measure it by.
     """
     from spacy_bga.evaluation.entity_swap import measure_swaps
     from spacy_bga.evaluation.retrieval import retrieval
-    from spacy_bga.pipeline.alignment import imagine
+    from spacy_bga.pipeline.alignment import Alignment, imagine
 
     component = find_component(nlp)
     found = align_pairs(nlp, component, pairs, images)
@@ -51,9 +51,7 @@ def measure_alignment(nlp: Language, pairs: Path, images: Path, *, labelled: Pat
     return {
         "t2i": retrieval(similarity).as_record(),
         "i2t": retrieval(similarity.T).as_record(),
-        **explained(component, found),
-        "keep_text": found.kept_text.mean(axis=0, dtype=np.float64).round(3).tolist(),
-        "keep_visual": found.kept_visual.mean(axis=0, dtype=np.float64).round(3).tolist(),
+        **(of_layers(component, found) if isinstance(found, Alignment) else dict.fromkeys(OF_LAYERS)),
         "entity_swap": swaps,
     }
 
@@ -68,20 +66,29 @@ def load_pipeline(folder: Path) -> Language:
 
 
 def find_component(nlp: Language) -> BGANer:
-    """RETURNS (BGANer): The component that can align. Raises a BGAError if none has BGA layers and a visual branch."""
+    """RETURNS (BGANer): The component that can align. Raises a BGAError if none generates and has a visual branch."""
+    from spacy_bga.pipeline.bridge import get_shim
+
+    component = find_generating(nlp)
+    if get_shim(component.model).aligner.visual is None:
+        raise BGAError(Errors.B107)
+    return component
+
+
+def find_generating(nlp: Language) -> BGANer:
+    """RETURNS (BGANer): The component that generates visual features. Raises a BGAError if none does."""
     from spacy_bga.pipeline.bga_ner import BGANer
     from spacy_bga.pipeline.bridge import get_shim
 
     for _, component in nlp.pipeline:
-        if isinstance(component, BGANer) and get_shim(component.model).aligner.config.n_bga_layers:
-            if get_shim(component.model).aligner.visual is None:
-                raise BGAError(Errors.B107)
+        if isinstance(component, BGANer) and get_shim(component.model).aligner.config.sees:
             return component
     raise BGAError(Errors.B523.format(pipes=", ".join(nlp.pipe_names) or "none"))
 
 
-def align_pairs(nlp: Language, component: BGANer, pairs: Path, images: Path) -> Alignment:
-    """RETURNS (Alignment): Of the first `MOST` pairs with different images. Raises a BGAError if there are none."""
+def align_pairs(nlp: Language, component: BGANer, pairs: Path, images: Path) -> Alignment | WordAlignment:
+    """RETURNS (Union[Alignment, WordAlignment]): Of the first `MOST` pairs with different images. Raises a BGAError if
+    there are none."""
     from spacy_bga.corpus.image_corpus import ImageCorpus
     from spacy_bga.corpus.images import get_images
     from spacy_bga.pipeline.alignment import align
@@ -103,6 +110,15 @@ def align_pairs(nlp: Language, component: BGANer, pairs: Path, images: Path) -> 
     if found is None:
         raise BGAError(Errors.B525.format(path=pairs, images=images))
     return found
+
+
+def of_layers(component: BGANer, found: Alignment) -> dict[str, Any]:
+    """RETURNS (dict): What there is to say of BGA layers: "keep_text" and "keep_visual", the share of tokens that each
+    keeps; and how much they explain, see `explained`."""
+    return explained(component, found) | {
+        "keep_text": found.kept_text.mean(axis=0, dtype=np.float64).round(3).tolist(),
+        "keep_visual": found.kept_visual.mean(axis=0, dtype=np.float64).round(3).tolist(),
+    }
 
 
 def explained(component: BGANer, found: Alignment) -> dict[str, Any]:
@@ -142,10 +158,13 @@ def table(measured: dict[str, Any]) -> str:
         f"{'Of ' + str(t2i['n']) + ' pairs':<22}{'R@1':>8}{'R@5':>8}{'R@10':>8}{'95 %':>15}{'median rank':>13}",
         *(_retrieval_line(label, measured[key]) for key, label in (("t2i", "text to image"), ("i2t", "image to text"))),
         f"{'chance':<38}{t2i['chance_r10']:>8.2f}",
-        f"Explained of the images beyond the mean one: {_share(measured['explained_beyond_mean'])}; "
-        f"were the contrast right: {_share(measured['explained_when_scaled'])}",
-        *(f"Kept of the {name} at each BGA layer: {measured['keep_' + name]}" for name in ("text", "visual")),
     ]
+    if measured["keep_text"] is not None:
+        lines += [
+            f"Explained of the images beyond the mean one: {_share(measured['explained_beyond_mean'])}; "
+            f"were the contrast right: {_share(measured['explained_when_scaled'])}",
+            *(f"Kept of the {name} at each BGA layer: {measured['keep_' + name]}" for name in ("text", "visual")),
+        ]
     if (swaps := measured["entity_swap"]) is not None:
         changes = ", ".join(f"{name} {swaps[key]}" for name, key in CHANGES.items())
         lines.append(f"Changed in {swaps['n']} texts by another: {changes}")

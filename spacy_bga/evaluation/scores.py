@@ -28,7 +28,8 @@ def score_pipeline(
 
     model (Path): The pipeline's folder. test (Path): The test set.
     contexts (Sequence[str]): "zero": the text attends to zeros in place of generated features; "swapped": to those of
-        another text of the same batch; "real": to those of its own image.
+        another text of the same batch, or where each word generates by itself, of another word; "real": to those of its
+        own image.
     images (Optional[Path]): The image root of the test set, for "real".
     RETURNS (dict[str, Any]): "p", "r", "f1" in percent, "per_type", and "counts", the `entity_counts` of each document;
         and "contexts" with "p", "r", "f1" for each, for "real" also "counts", and "images", how many texts have one.

@@ -14,11 +14,14 @@ from thinc.api import Model
 from spacy_bga.aligner.encoding import Encoding
 from spacy_bga.aligner.losses import direction, summarize
 from spacy_bga.aligner.model import BGAModel
-from spacy_bga.aligner.windows import Window
+from spacy_bga.aligner.windows import TextBatch, Window
 from spacy_bga.errors import BGAError, Errors
 from spacy_bga.pipeline.bridge import collate_images, get_shim, words
 from spacy_bga.pipeline.features import ImageFeatures, Source
+from spacy_bga.pipeline.shim import BGAShim
+from spacy_bga.pipeline.span_features import imagine_words
 from spacy_bga.pipeline.tags import content_tokens
+from spacy_bga.pipeline.word_alignment import WordAlignment, match_words, to_numpy
 
 BATCH = 64
 
@@ -62,7 +65,8 @@ class Pointers:
     """What spans of texts generate by themselves, beside the patches of their texts' images.
 
     places (np.ndarray): (P,), which of the given spans each is: one with wordpieces and an image that can be used.
-    directions (np.ndarray): (P, N, d_v), the direction of the mean patch that it generates at each of N BGA layers.
+    directions (np.ndarray): (P, N, d_v), the direction of the mean patch that it generates at each of N BGA layers, or
+        with N = 1 of the mean of what its words generate.
     patches (np.ndarray): (P, N, rows, columns, d_v), the real ones, standardised if the aligner standardises them.
     """
 
@@ -79,18 +83,23 @@ class Pointers:
 
 def align(
     model: Model, docs: Sequence[Doc], images: Sequence[Sequence[Source]], features: ImageFeatures
-) -> Alignment | None:
+) -> Alignment | WordAlignment | None:
     """Generate the visual features of texts, and find those of their images.
 
     docs (Sequence[Doc]): The texts. images (Sequence[Sequence[Source]]): The images of each.
     features (ImageFeatures): What turns images into features.
-    RETURNS (Optional[Alignment]): None if no text has an image that can be used. Of a long text, its first window.
+    RETURNS (Optional[Union[Alignment, WordAlignment]]): None if no text has an image that can be used. Of a long text,
+        its first window. A `WordAlignment` if words generate by themselves, also where there are BGA layers beside.
     """
+    aligner = get_shim(model).aligner
     parts = list(_batches(model, docs, images, features))
     if not parts:
         return None
-    columns = zip(*parts, strict=True)
-    return Alignment(*(np.concatenate(column) for column in columns))
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    if aligner.words is None:
+        return Alignment(*columns)
+    places, generated, counts, patches, valid = columns
+    return WordAlignment(places, generated, counts, patches, valid, aligner.config.word_temperature)
 
 
 @torch.inference_mode()
@@ -106,13 +115,16 @@ def _batches(
         windows = shim.wordpieces.windows(pieces)
         visual = collate_images(features, [images[i] for i in chosen], windows)
         if visual is not None:
-            text = shim.wordpieces.batch(pieces, windows).to(shim.device)
-            encoding = aligner.encode(text, images=visual.to(shim.device), tagged=False)
-            yield _arrays(encoding, np.array([chosen[windows[row][0]] for row in visual.rows]), visual.rows)
+            text, visual = shim.wordpieces.batch(pieces, windows).to(shim.device), visual.to(shim.device)
+            places = np.array([chosen[windows[row][0]] for row in visual.rows])
+            if aligner.words is not None:
+                yield places, *match_words(aligner, text, visual)
+            else:
+                yield places, *_stages(aligner.encode(text, images=visual, tagged=False), visual.rows)
 
 
-def _arrays(encoding: Encoding, places: np.ndarray, rows: torch.Tensor) -> Arrays:
-    """The fields of an `Alignment` for one batch."""
+def _stages(encoding: Encoding, rows: torch.Tensor) -> Arrays:
+    """The fields of an `Alignment` for one batch, but for the places."""
     generated, real, kept_text, kept_visual = [], [], [], []
     for stage in encoding.stages:
         assert stage.visual is not None
@@ -121,9 +133,9 @@ def _arrays(encoding: Encoding, places: np.ndarray, rows: torch.Tensor) -> Array
         real.append(visual.tokens)
         kept_text.append(text.kept.sum(1) / text.valid.sum(1))
         kept_visual.append(visual.kept.sum(1) / visual.valid.sum(1))
-    stacked = (torch.stack(part, dim=1).float().cpu().numpy() for part in (generated, real))
-    ratios = (torch.stack(part, dim=1).float().cpu().numpy() for part in (kept_text, kept_visual))
-    return (places, *stacked, visual.valid.cpu().numpy(), *ratios)
+    stacked = (to_numpy(torch.stack(part, dim=1)) for part in (generated, real))
+    ratios = (to_numpy(torch.stack(part, dim=1)) for part in (kept_text, kept_visual))
+    return (*stacked, visual.valid.cpu().numpy(), *ratios)
 
 
 @torch.inference_mode()
@@ -131,21 +143,48 @@ def imagine(model: Model, docs: Sequence[Doc]) -> np.ndarray:
     """What texts generate, without an image.
 
     docs (Sequence[Doc]): The texts.
-    RETURNS (np.ndarray): (D, N, 2 d_v), the `summarize`d visual features at each of N BGA layers; zeros for a text
-        without words. Of a long text, its first window.
+    RETURNS (np.ndarray): (D, N, 2 d_v), the `summarize`d visual features at each of N BGA layers, of a long text in its
+        first window; or (D, 1, d_v), the direction of the mean of what its words generate. Zeros for a text without.
     """
     shim = get_shim(model)
     aligner = shim.aligner.eval()
+    if aligner.words is not None:
+        return imagine_words(model, [doc[:] for doc in docs])
     pieces = [shim.wordpieces.split(words(doc, content_tokens(doc))) for doc in docs]
     windows = [(place, window) for place, window in shim.wordpieces.windows(pieces) if window.start == 0]
-    config = aligner.config
-    width = config.vision["hidden_size"] if config.vision is not None else aligner.text_encoder.width
-    found = np.zeros((len(docs), config.n_bga_layers, 2 * width), dtype=np.float32)
+    found = np.zeros((len(docs), aligner.config.n_bga_layers, 2 * aligner.config.vision_width), dtype=np.float32)
     for start in range(0, len(windows), BATCH):
         part = windows[start : start + BATCH]
         stages = aligner.encode(shim.wordpieces.batch(pieces, part).to(shim.device), tagged=False).stages
-        directions = [summarize(s.generated, torch.ones_like(s.generated[..., 0], dtype=torch.bool)) for s in stages]
-        found[[place for place, _ in part]] = torch.stack(directions, dim=1).float().cpu().numpy()
+        found[[place for place, _ in part]] = _summaries([stage.generated for stage in stages])
+    return found
+
+
+def _summaries(generated: Sequence[torch.Tensor]) -> np.ndarray:
+    """RETURNS (np.ndarray): (B, N, 2 d_v) the `summarize`d features (B, m, d_v) of N BGA layers."""
+    everything = torch.ones(generated[0].shape[:2], dtype=torch.bool, device=generated[0].device)
+    return to_numpy(torch.stack([summarize(features, everything) for features in generated], dim=1))
+
+
+def imagine_spans(model: Model, spans: Sequence[Span]) -> np.ndarray:
+    """What spans of texts generate by themselves, each read in its text, without an image.
+
+    spans (Sequence[Span]): Such as entities.
+    RETURNS (np.ndarray): (S, N, 2 d_v) or (S, 1, d_v), as `imagine` has it for texts; zeros for a span without
+        wordpieces. Of a long text, the window in which the span begins.
+    """
+    shim = get_shim(model)
+    aligner = shim.aligner.eval()
+    if aligner.words is not None:
+        return imagine_words(model, spans)
+    found = np.zeros((len(spans), aligner.config.n_bga_layers, 2 * aligner.config.vision_width), dtype=np.float32)
+    for start in range(0, len(spans), BATCH):
+        places, text, kept = _lay_out(shim, spans[start : start + BATCH])
+        if places:
+            with torch.inference_mode():
+                stages = aligner.encode(text, tagged=False).stages
+                generated = [aligner.generate(n, stage.text.tokens, kept) for n, stage in enumerate(stages)]
+            found[start + np.array(places)] = _summaries(generated)
     return found
 
 
@@ -174,6 +213,21 @@ def _point(
     """The fields of `Pointers` for one batch."""
     shim = get_shim(model)
     aligner = shim.aligner.eval()
+    chosen, text, kept = _lay_out(shim, spans)
+    visual = features.collate([images[place] for place in chosen], range(len(chosen)))
+    if visual is None:
+        return None
+    visual = visual.to(shim.device)
+    places = np.array(chosen)[visual.rows.cpu().numpy()]
+    if aligner.words is not None:
+        patches, _ = aligner.patches(visual)
+        return places, imagine_words(model, [spans[place] for place in places]), _on_grid(aligner, [patches])
+    return places, *_pointers(aligner, aligner.encode(text, images=visual, tagged=False), kept, visual.rows)
+
+
+def _lay_out(shim: BGAShim, spans: Sequence[Span]) -> tuple[list[int], TextBatch, torch.Tensor]:
+    """RETURNS (tuple[list[int], TextBatch, Tensor]): Which of the spans have wordpieces; the windows (W, n) in which
+    these begin; and which wordpieces of those are the span's (W, n), 0 or 1."""
     contents = [content_tokens(span.doc) for span in spans]
     pieces = [shim.wordpieces.split(words(span.doc, c)) for span, c in zip(spans, contents, strict=True)]
     inside = [
@@ -184,18 +238,13 @@ def _point(
     for place, window in shim.wordpieces.windows(pieces):
         if inside[place][window.own_start : window.own_end].any():
             chosen.setdefault(place, window)
-    visual = features.collate([images[place] for place in chosen], range(len(chosen)))
-    if visual is None:
-        return None
     text = shim.wordpieces.batch(pieces, list(chosen.items()))
     kept = torch.zeros(text.ids.shape)
     for row, (place, window) in enumerate(chosen.items()):
         kept[row, 1 : 1 + window.end - window.start] = torch.from_numpy(
             inside[place][window.start : window.end]
         ).float()
-    encoding = aligner.encode(text.to(shim.device), images=visual.to(shim.device), tagged=False)
-    places = np.array(list(chosen))[visual.rows.numpy()]
-    return places, *_pointers(aligner, encoding, kept.to(shim.device)[visual.rows], visual.rows)
+    return list(chosen), text.to(shim.device), kept.to(shim.device)
 
 
 def _pointers(aligner: BGAModel, encoding: Encoding, kept: torch.Tensor, rows: torch.Tensor) -> Arrays:
@@ -204,12 +253,17 @@ def _pointers(aligner: BGAModel, encoding: Encoding, kept: torch.Tensor, rows: t
     directions, patches = [], []
     for number, stage in enumerate(encoding.stages):
         assert stage.visual is not None
-        generated = aligner.generate(number, stage.text.tokens[rows], kept)
+        generated = aligner.generate(number, stage.text.tokens[rows], kept[rows])
         of_image = slice(1, aligner.visual.n_image_tokens)  # without [CLS], and without crops
         directions.append(direction(generated[:, of_image], stage.visual.valid[:, of_image].unsqueeze(-1)))
-        patches.append(stage.visual.tokens[:, of_image].unflatten(1, grid_of(aligner)))
-    stacked = (torch.stack(part, dim=1).float().cpu().numpy() for part in (directions, patches))
-    return tuple(stacked)
+        patches.append(stage.visual.tokens[:, of_image])
+    return to_numpy(torch.stack(directions, dim=1)), _on_grid(aligner, patches)
+
+
+def _on_grid(aligner: BGAModel, patches: Sequence[torch.Tensor]) -> np.ndarray:
+    """RETURNS (np.ndarray): (I, N, rows, columns, d_v) the image's own patches, the first of (I, p, d_v), N times."""
+    rows, columns = grid_of(aligner)
+    return to_numpy(torch.stack(list(patches), dim=1)[:, :, : rows * columns].unflatten(2, (rows, columns)))
 
 
 def grid_of(aligner: BGAModel) -> tuple[int, int]:
@@ -223,7 +277,7 @@ def grid_of(aligner: BGAModel) -> tuple[int, int]:
     return branch.grid_shape if grid is None else (grid, grid)
 
 
-def recall_scores(found: Alignment | None) -> dict[str, float | None]:
+def recall_scores(found: Alignment | WordAlignment | None) -> dict[str, float | None]:
     """RETURNS (dict[str, Optional[float]]): `align_r10` and `align_r10_images`, what `BGANer.score` tells of them."""
     if found is None:
         return {"align_r10": None, "align_r10_images": None}

@@ -23,7 +23,6 @@ def build_bga_model(
     word_width: int = 1024,
     word_weight: float = 1.0,
     word_temperature: float = 0.2,
-    word_dropout: float = 0.5,
     bga_layers: IntOrList = 0,
     vision_layers: IntOrList | None = None,
     visual_grid: int | None = 4,
@@ -57,8 +56,7 @@ def build_bga_model(
     window: int = 128,
     overlap: int = 32,
 ) -> Model:
-    """The architecture `spacy_bga.BGAModel.v2`: BGA-MNER (arXiv 2308.02570), and words that generate
-    what they look like.
+    """The architecture `spacy_bga.BGAModel.v2`: BGA-MNER (arXiv 2308.02570), and words that generate.
 
     text_encoder (str): A folder, or a name on the Hugging Face hub, of an encoder of the BERT family.
     vision_encoder (Optional[str]): The same of CLIP's vision encoder, ViT or DINOv2; None tags from text alone.

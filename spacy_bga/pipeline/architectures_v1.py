@@ -52,8 +52,7 @@ def build_bga_model_v1(
     entity_weight: float = 0.0,
     contrast_memory: int = 0,
 ) -> Model:
-    """The architecture `spacy_bga.BGAModel.v1`: as `spacy_bga.BGAModel.v2`, but that no word generates
-    what it looks like.
+    """The architecture `spacy_bga.BGAModel.v1`: as `spacy_bga.BGAModel.v2`, but that no word generates.
 
     The other settings are those of `spacy_bga.BGAModel.v2`.
     matching, whole_words, entity_weight, contrast_memory (Union[str, bool, float, int]): Removed. The configs of

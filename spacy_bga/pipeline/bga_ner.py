@@ -22,8 +22,9 @@ from spacy_bga.pipeline.tags import Tagging, blocked_spans, merge_entities, to_s
 
 DEFAULT_CONFIG = """
 [bga_ner]
-# What spaCy's learning rate is multiplied by: a CRF learns badly at an encoder's rate.
-rate_scales = {"encoder": 1.0, "generator": 5.0, "head": 10.0}
+# What spaCy's learning rate is multiplied by: a CRF learns badly at an encoder's rate, and what words look like has to
+# be read before the text encoder knows the training's names by heart.
+rate_scales = {"encoder": 1.0, "generator": 5.0, "head": 10.0, "reader": 100.0}
 # Entities already on a Doc are kept, and new ones that overlap them dropped; true replaces them all.
 overwrite = false
 # Whether to tell how sure each entity is: `ent._.bga_confidence`, its posterior probability.
@@ -119,7 +120,8 @@ class BGANer(TrainablePipe):
 
     vocab (Vocab): The shared vocabulary. model (Model): Of the architecture `spacy_bga.BGAModel.v2`.
     name (str): The component's name. scorer (Optional[Callable]): The scoring method.
-    rate_scales (Mapping[str, float]): What the learning rate is multiplied by, for "encoder", "generator" and "head".
+    rate_scales (Mapping[str, float]): What the learning rate is multiplied by, for "encoder",
+        "generator", "head" and "reader".
     overwrite (bool): Whether entities already on a Doc are replaced. Else they are kept, and respected.
     confidence (bool): Whether to set `ent._.bga_confidence`, the posterior of each entity that it finds.
     max_wordpieces (Optional[int]): The most wordpieces that go through the encoder at once while tagging; None: few

@@ -57,8 +57,8 @@ class Settings:
     options: dict[str, Any]
 
     @property
-    def sees(self) -> bool:
-        """Whether there is anything to learn from images."""
+    def has_vision(self) -> bool:
+        """RETURNS (bool): Whether there is a vision encoder, and something that learns from it."""
         return self.vision_encoder is not None and (self.bga_layers not in (0, ()) or self.options["words"])
 
 
@@ -112,7 +112,8 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
     folder = resolve_encoder(settings.text_encoder)
     text = TextEncoder.from_pretrained(folder)
     vision = None
-    if settings.vision_encoder is not None and settings.sees:
+    if settings.has_vision:
+        assert settings.vision_encoder is not None
         vision = VisionEncoder.from_pretrained(resolve_encoder(settings.vision_encoder))
     # An encoder with short positions gets shorter windows than asked for, and an overlap that fits them.
     window = min(settings.window, text.max_length)
@@ -124,7 +125,6 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
         labels=tuple(labels),
         window=window,
         overlap=overlap,
-        mask_id=tokenizer.mask_id,
         **_layer_settings(settings, text, vision),
         **_image_settings(settings, vision),
         **settings.options,

@@ -43,7 +43,7 @@ def can_point(component: BGANer) -> bool:
     if get_shim(component.model)._model is None:
         return False
     aligner = get_shim(component.model).aligner
-    return aligner.visual is not None and aligner.config.n_bga_layers > 0 and aligner.config.visual_grid != 0
+    return aligner.visual is not None and aligner.config.visual_grid != 0
 
 
 def find_heat_maps(component: BGANer, spans: Sequence[Span], images: Sequence[Sequence[Source]]) -> dict[int, HeatMap]:

@@ -11,13 +11,15 @@ from torch import nn
 
 from spacy_bga.aligner.model import belongs_to_tagger
 
-GROUPS = ("encoder", "generator", "head")
+GROUPS = ("encoder", "generator", "head", "reader")
 
 
 def parameter_group(name: str) -> str:
     """RETURNS (str): Which group of learning rates a parameter of the aligner belongs to."""
     if name.startswith(("text_encoder.", "visual.encoder.")):
         return "encoder"
+    if name.startswith("reader."):
+        return "reader"
     return "head" if belongs_to_tagger(name) else "generator"
 
 
@@ -29,7 +31,7 @@ class TorchOptimizer:
     spares biases and norms, and a parameter without a gradient stays as it is.
 
     aligner (nn.Module): Whose parameters. scales (Mapping[str, float]): What spaCy's learning rate is multiplied
-        by, for "encoder", "generator" and "head". A part whose rate is 0 is frozen: it gets no gradient any more.
+        by, for "encoder", "generator", "head" and "reader". A part whose rate is 0 is frozen: it gets no gradient.
     """
 
     def __init__(self, aligner: nn.Module, scales: Mapping[str, float]):

@@ -42,8 +42,6 @@ class WordpieceTokenizer:
         self.window = window
         self.overlap = overlap
         self.first_id, self.last_id = special_ids(tokenizer)
-        masks = (tokenizer.mask_token_id, tokenizer.unk_token_id, 0)
-        self.mask_id: int = next(number for number in masks if number is not None)
         self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         self._fast = getattr(tokenizer, "backend_tokenizer", None)
         if self._fast is not None:

@@ -15,8 +15,9 @@ from .embedded_names import Mention, deal_names
 from .embedded_pictures import LABELS, SIZE, Box, draw_picture, other_mentions
 from .embedded_posts import Post, PostWriter
 
-POSTS = {"train": 420, "dev": 120, "test": 160}
+POSTS = {"train": 480, "dev": 140, "test": 240}
 PAIRS = 300
+PAIRS_ABOUT_EACH = 3  # pictured name, which others name besides: about six pairs show it
 
 # Of a hundred posts, about so many have a picture that shows something else, or none; so it is on the net.
 UNRELATED, MISSING = 0.09, 0.08
@@ -54,6 +55,9 @@ def generate(output: Path, *, seed: int = 0) -> dict[str, Any]:
         statistics[part] = _count(written[part], drawn)
         boxes += drawn
     pairs = []
+    writer = PostWriter("pairs", banks["pairs"], rng)
+    written["pairs"] += [writer.write_about(m) for m in banks["pairs"].pictured for _ in range(PAIRS_ABOUT_EACH)]
+    rng.shuffle(written["pairs"])
     for number, post in enumerate(written["pairs"], start=1):
         _draw(images, f"pair_{number:04}", _shown(post, rng, UNRELATED), rng)
         pairs.append({"image": f"images/pair_{number:04}.png", "text": _text(post)})

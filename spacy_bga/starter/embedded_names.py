@@ -1,11 +1,14 @@
-"""The names of the embedded corpus, dealt out so that no two parts share an entity."""
+"""The names of the embedded corpus, dealt out so that parts share an entity on purpose only."""
 
 from __future__ import annotations
 
 import json
 import random
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
+
+from .coined_names import coin_names
 
 DATA = Path(__file__).parent / "data"
 
@@ -14,6 +17,14 @@ SHARED = ("venue_word", "club_word", "event_word", "user", "tag", "emoji")
 
 # The share of every list that each part gets. What is left goes to the unlabelled pairs.
 SHARES = {"train": 0.5, "dev": 0.13, "test": 0.2}
+
+# How many names each part has that only pictures explain: of one thing each, which their form doesn't tell. The pairs
+# show all but the unseen ones, which the test part names besides its own and some of the training part's.
+PICTURED = {"train": 60, "dev": 20, "test": 56, "unseen": 12}
+TRAINED_IN_TEST = 12
+PICTURED_KINDS = {"person": "PER", "city": "LOC", "team": "ORG", "film": "MISC"}
+# Of the pictured names, so many look like names, and so many of the rest have two words.
+REAL_LOOKING, TWO_WORDS = 0.3, 0.25
 
 
 @dataclass(frozen=True)
@@ -35,11 +46,13 @@ class NameBank:
 
     names (dict[str, list[str]]): Lists of names by kind.
     ambiguous (dict[str, list[str]]): Names that can be several things, with their readings ("PER", "LOC.city").
+    pictured (list[Mention]): Names of one thing each, which pictures alone explain.
     """
 
-    def __init__(self, names: dict[str, list[str]], ambiguous: dict[str, list[str]]) -> None:
+    def __init__(self, names: dict[str, list[str]], ambiguous: dict[str, list[str]], pictured: list[Mention]) -> None:
         self.names = names
         self.ambiguous = ambiguous
+        self.pictured = pictured
 
     def draw(self, slot: str, rng: random.Random) -> Mention:
         """Draw a mention that fits a slot of a template.
@@ -126,21 +139,48 @@ def _handle(name: str, rng: random.Random) -> str:
 def deal_names(rng: random.Random) -> dict[str, NameBank]:
     """Deal the names out to the parts of the corpus.
 
-    Whatever is composed of one part's names belongs to that part, so no entity of one part can occur in another.
-    The pairs have no labels to give away: besides their own names they use those of the training part.
+    Whatever is composed of one part's names belongs to that part, so no entity of one part can occur in another, but
+    for some pictured names. The pairs have no labels to give away: besides their own names they use those of the
+    training part, and the pictured ones.
 
     rng (random.Random): The source of chance.
     RETURNS (dict[str, NameBank]): A bank for each of "train", "dev", "test" and "pairs".
     """
     lists = json.loads((DATA / "embedded_names.json").read_text(encoding="utf8"))
     ambiguous = lists.pop("ambiguous")
+    pictured = _deal_pictured(lists["last"], rng)
+    taken = {mention.text for mentions in pictured.values() for mention in mentions}
+    lists["last"] = [name for name in lists["last"] if name not in taken]
     names: dict[str, dict[str, list[str]]] = {part: {} for part in (*SHARES, "pairs")}
     for kind, values in lists.items():
         dealt = {part: list(values) for part in names} if kind in SHARED else _deal(values, rng)
         for part, share in dealt.items():
             names[part][kind] = share
     dealt = _deal(list(ambiguous), rng)
-    return {part: NameBank(names[part], {name: ambiguous[name] for name in dealt[part]}) for part in names}
+    return {
+        part: NameBank(names[part], {name: ambiguous[name] for name in dealt[part]}, pictured[part]) for part in names
+    }
+
+
+def _deal_pictured(surnames: list[str], rng: random.Random) -> dict[str, list[Mention]]:
+    """RETURNS (dict[str, list[Mention]]): The pictured names of each part, all kinds alike: some are surnames, of
+    anything, the others coined."""
+    number = sum(PICTURED.values())
+    real = round(REAL_LOOKING * number)
+    single = round((1 - TWO_WORDS) * (number - real))
+    words = coin_names(2 * number - 2 * real - single, rng)
+    pairs = zip(words[single::2], words[single + 1 :: 2], strict=True)
+    texts = [*rng.sample(surnames, real), *words[:single], *(" ".join(pair) for pair in pairs)]
+    rng.shuffle(texts)
+    kinds = list(PICTURED_KINDS)
+    mentions = [Mention(text, PICTURED_KINDS[kind], kind) for text, kind in zip(texts, cycle(kinds), strict=False)]
+    dealt, start = {}, 0
+    for part, count in PICTURED.items():
+        dealt[part] = mentions[start : start + count]
+        start += count
+    dealt["pairs"] = [*dealt["train"], *dealt["dev"], *dealt["test"]]
+    dealt["test"] = [*dealt["test"], *dealt["unseen"], *dealt["train"][:TRAINED_IN_TEST]]
+    return dealt
 
 
 def _deal(values: list[str], rng: random.Random) -> dict[str, list[str]]:

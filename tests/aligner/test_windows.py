@@ -204,24 +204,6 @@ def test_selected_windows(drawn: Drawn, data: st.DataObject) -> None:
     assert merge_wordpieces([(some.ids.unsqueeze(-1).float(), some)]).shape == (0, 1)
 
 
-@settings(max_examples=60)
-@given(batches(), st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 99))
-def test_masked_words(drawn: Drawn, rate: float, seed: int) -> None:
-    """All wordpieces of a token or none; those that no token uses stay."""
-    batch, of_token = drawn
-    torch.manual_seed(seed)
-    masked = batch.mask_words(rate, 7)
-    used = {place for places in of_token for place in places}
-    for places in of_token:
-        ids = {int(masked.ids[place]) for place in places}
-        assert ids <= ({0} if rate == 0 else {7} if rate == 1 else {0, 7})
-        assert len(ids) <= 1
-    for place in {divmod(i, batch.ids.shape[1]) for i in range(batch.ids.numel())} - used:
-        assert masked.ids[place] == 0
-    assert not batch.ids.any()  # it is a copy
-    assert masked.places is batch.places
-
-
 def chunk_costs(widths: list[int], ends: list[int], limit: int, overhead: int) -> int:
     """What cutting there costs, after seeing that it is a cut, and within the limit."""
     starts = [0, *ends][:-1]

@@ -32,7 +32,6 @@ from tests.aligner.tiny import (
 )
 
 TABLE = "text_encoder.model.embeddings.word_embeddings.weight"
-MASK = 4  # no wordpiece of `make_text`
 
 
 def moved_parts(model: BGAModel, **inputs: Any) -> set[str]:
@@ -227,20 +226,6 @@ def test_annotated_tokens_without_wordpieces_need_no_encoder() -> None:
     losses["total"].backward()
     assert losses["crf"].isfinite()
     assert has_gradient(model.head.bias.grad)
-
-
-def test_some_words_are_masked_for_the_text_encoder_while_learning() -> None:
-    """What words look like is read of all of them."""
-    seen: list[Tensor] = []
-    model, text = make_words(word_dropout=1.0, mask_id=MASK), make_text()
-    encode = model.encode
-    model.encode = lambda some, **given: seen.append(some.ids) or encode(some, **given)  # type: ignore
-    for training in (True, False):
-        model.train(training)(text, allowed=make_allowed(model, text))
-    masked, plain = seen
-    used = text.ids.flatten().index_fill(0, text.places, MASK).view_as(text.ids)
-    assert torch.equal(masked, used)
-    assert torch.equal(plain, text.ids)
 
 
 def test_words_of_later_windows_go_without_an_image() -> None:

@@ -25,7 +25,6 @@ from tests.aligner.tiny import (
 )
 
 TABLE = "text_encoder.model.embeddings.word_embeddings.weight"
-MASK = 4  # no wordpiece of `make_text`
 
 
 # Tagging
@@ -80,7 +79,7 @@ def test_a_new_tagger_reads_nothing_yet() -> None:
 @pytest.mark.parametrize("layers", [{}, WORDS_AND_LAYERS])
 @pytest.mark.parametrize("slim", [False, True])
 def test_round_trip(layers: dict[str, Any], slim: bool, tmp_path: Path) -> None:
-    model, text = make_words(word_dropout=0.25, mask_id=MASK, word_temperature=0.3, **layers), make_text()
+    model, text = make_words(word_weight=0.25, word_temperature=0.3, **layers), make_text()
     expected = emissions(model, text)
     model.save_pretrained(tmp_path, visual_branch=not slim)
     loaded = BGAModel.from_pretrained(tmp_path)

@@ -31,13 +31,14 @@ MINILM = {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 6}
 
 def make_aligner(text: Path, vision: Path | None, layers: int, **settings: object) -> BGAModel:
     text_encoder = TextEncoder.from_pretrained(text)
-    vision_encoder = VisionEncoder.from_pretrained(vision) if vision and layers else None
+    words = bool(settings.get("words"))
+    vision_encoder = VisionEncoder.from_pretrained(vision) if vision and (layers or words) else None
     config = BGAConfig(
         text=text_encoder.config.to_dict(),
         vision=vision_encoder.config.to_dict() if vision_encoder else None,
         labels=("LOC", "PER"),
         text_layers=tuple(range(3 - layers, 3)),
-        vision_layers=tuple(range(3 - layers, 3)),
+        vision_layers=tuple(range(3 - max(layers, int(words)), 3)),
         keep_text=(0.7,) * layers,
         keep_visual=(0.7,) * layers,
         visual_grid=2,
@@ -71,6 +72,8 @@ def counted(aligner: BGAModel, batch: TextBatch) -> int:
         (2, {"shared_generators": False, "context_gate": 0.0}),
         (1, {"sample": False, "projections": False}),
         (2, {"sampler_width": 7}),
+        (0, {"words": True, "word_width": 20}),
+        (1, {"words": True}),
     ],
 )
 def test_as_pytorch_counts(text_encoder_folder: Path, vision_encoder_folder: Path, n: int, layers: int, settings: dict):

@@ -50,13 +50,12 @@ def test_the_first_version_is_the_second_without_words(text_encoder_folder: Path
 )
 def test_layers_of_words(text_encoder_folder: Path, vision_encoder_folder: Path, given, layers, partners):
     """Words alone are matched with what enters the last layer of the vision encoder."""
-    settings = settings_of(text_encoder_folder, vision_encoder_folder, **V2, word_width=30, word_dropout=0.25, **given)
-    aligner, tokenizer = build_aligner(settings, ["A"])
+    settings = settings_of(text_encoder_folder, vision_encoder_folder, **V2, word_width=30, word_weight=0.25, **given)
+    aligner, _ = build_aligner(settings, ["A"])
     config = aligner.config
     assert config.words
     assert (config.text_layers, config.vision_layers) == (layers, partners)
-    assert (config.word_width, config.word_dropout) == (30, 0.25)
-    assert config.mask_id == tokenizer.mask_id == tokenizer.tokenizer.mask_token_id
+    assert (config.word_width, config.word_weight) == (30, 0.25)
 
 
 def test_text_alone_has_no_words(text_encoder_folder: Path):

@@ -58,7 +58,7 @@ def test_words(text_encoder_folder: Path, vision_encoder_folder: Path, products:
             text_encoder_folder,
             vision_encoder_folder,
             lambda nlp: make_examples(nlp, images=True),
-            model={"mixed_precision": mixed, "word_dropout": 0.0},
+            model={"mixed_precision": mixed},
             initialize={"align_steps": 0},
         )
         torch.nn.init.normal_(aligner_of(nlp).reader.weight)  # type: ignore[union-attr]

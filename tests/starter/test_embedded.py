@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from spacy_bga.cli import app
 from spacy_bga.errors import BGAError
+from spacy_bga.starter.coined_names import coin_names
 from spacy_bga.starter.embedded import BROKEN, generate
-from spacy_bga.starter.embedded_names import SHARES, Mention, deal_names
+from spacy_bga.starter.embedded_names import SHARES, TRAINED_IN_TEST, Mention, deal_names
 from spacy_bga.starter.embedded_objects import Pen
 from spacy_bga.starter.embedded_pictures import DRAWINGS, LABELS, SIZE, draw_picture
 from spacy_bga.starter.embedded_posts import PostWriter
@@ -102,7 +103,7 @@ def test_size(regenerated):
     posts = {part: read_posts(ASSETS / f"{part}.txt") for part in PARTS}
     assert sum(map(len, posts.values())) >= 400
     assert len(read_jsonl(ASSETS / "pairs.jsonl")) >= 300
-    assert sum(path.stat().st_size for path in ASSETS.rglob("*") if path.is_file()) < 6_000_000
+    assert sum(path.stat().st_size for path in ASSETS.rglob("*") if path.is_file()) < 9_000_000
     for part in PARTS:
         statistics = regenerated[1][part]
         assert statistics["posts"] == len(posts[part])
@@ -116,23 +117,73 @@ def test_every_label_is_frequent_enough_to_be_scored(part):
     assert min(labels.count(label) for label in LABELS) >= 30
 
 
-def test_parts_share_no_entity():
+def pictured_of(part: str) -> set[str]:
+    return {folded(mention.text) for mention in deal_names(random.Random(0))[part].pictured}
+
+
+def test_parts_share_no_entity_but_some_pictured_ones():
     train, dev, test = (strings_of(part) for part in PARTS)
-    assert not test & train
+    shared = test & train
+    assert 0 < len(shared) <= TRAINED_IN_TEST
+    assert shared <= pictured_of("train") & pictured_of("test")
     assert not test & dev
     assert not dev & train
 
 
-def test_pairs_hold_no_entity_and_no_post_of_dev_and_test():
+def test_pairs_hold_no_entity_but_pictured_ones_and_no_post_of_dev_and_test():
     rng = random.Random(0)
     bank = deal_names(rng)["pairs"]
     lists = [names for kind, names in bank.names.items() if kind not in ("tag", "user", "emoji")]
     own = {folded(name) for names in (*lists, list(bank.ambiguous)) for name in names}
     pairs = {folded(pair["text"]) for pair in read_jsonl(ASSETS / "pairs.jsonl")}
     for part in ("dev", "test"):
-        assert not own & strings_of(part)
+        assert not own & strings_of(part) - pictured_of("pairs")
         posts = read_posts(ASSETS / f"{part}.txt").values()
         assert not pairs & {folded("".join(token for token, _ in rows)) for rows in posts if entities_of(rows)}
+
+
+def test_a_third_of_the_test_names_are_known_from_the_pairs_alone():
+    shown = " ".join(folded(pair["text"]) for pair in read_jsonl(ASSETS / "pairs.jsonl"))
+    labelled = strings_of("train") | strings_of("dev")
+    mentions = [text for rows in read_posts(ASSETS / "test.txt").values() for _, text in entities_of(rows)]
+    known = [text for text in mentions if text in pictured_of("pairs") - labelled and text in shown]
+    assert 0.28 < len(known) / len(mentions) < 0.42
+    unseen = pictured_of("test") - pictured_of("pairs")
+    assert len(unseen) == 12
+    assert not any(text in shown for text in unseen)
+
+
+def test_each_pictured_name_is_one_thing_and_all_kinds_are_as_frequent():
+    kinds: dict[str, set[str]] = {}
+    for bank in deal_names(random.Random(0)).values():
+        counts = {label: sum(m.label == label for m in bank.pictured) for label in LABELS}
+        assert max(counts.values()) - min(counts.values()) <= 4
+        for mention in bank.pictured:
+            kinds.setdefault(mention.text, set()).add(mention.kind)
+    assert all(len(found) == 1 for found in kinds.values())
+    assert any(" " in name for name in kinds)
+
+
+def test_each_pictured_name_is_shown_by_several_pairs():
+    texts = [folded(pair["text"]) for pair in read_jsonl(ASSETS / "pairs.jsonl")]
+    shown = [sum(name in text for text in texts) for name in pictured_of("pairs")]
+    assert min(shown) >= 3
+    assert sum(shown) / len(shown) > 5
+
+
+def test_posts_with_pictured_names_name_one_to_three_of_different_kinds():
+    rng = random.Random(1)
+    bank = deal_names(rng)["test"]
+    posts = [PostWriter("test", bank, rng).write_about(bank.pictured[0]) for _ in range(60)]
+    assert {len(post.mentions) for post in posts} == {1, 2, 3}
+    assert all(len({m.kind for m in post.mentions}) == len(post.mentions) for post in posts)
+    assert all(post.ambiguous for post in posts)
+
+
+def test_coined_names_are_no_parts_of_each_other():
+    names = coin_names(200, random.Random(3))
+    assert len(set(names)) == 200
+    assert not any(one != other and one.lower() in other.lower() for one in names for other in names)
 
 
 def test_some_names_have_several_types():
@@ -196,7 +247,7 @@ def test_another_seed_gives_other_posts_whose_names_are_disjoint_too():
     for part in SHARES:
         writer = PostWriter(part, banks[part], rng)
         strings[part] = {folded(mention.text) for _ in range(200) for mention in writer.write().mentions}
-    assert not strings["test"] & strings["train"]
+    assert strings["test"] & strings["train"] <= {folded(mention.text) for mention in banks["test"].pictured}
     assert not strings["test"] & strings["dev"]
     assert strings["test"] != strings_of("test")
 

@@ -1,0 +1,234 @@
+"""What is taken up of what pictures taught: names known from pictures alone, and Twitter-2017, where they say little.
+
+    python -m lab.uptake                       # the benchmark: five seeds, one name a post and several
+    python -m lab.uptake --only twitter2017_300 twitter2017_all --pairs FOLDER       # after `convert-twitter2017`
+    python -m lab.uptake --evidence            # docs/evidence/uptake.json from all that is recorded
+
+A run leaves one JSON in docs/runs/uptake, and is not done again while it is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.coined import generate
+from spacy_bga.evaluation.provenance import commit
+from spacy_bga.evaluation.records import read_json, write_json
+
+RECORDS = Path("docs/runs/uptake")
+EVIDENCE = Path("docs/evidence/uptake.json")
+WORK = Path("training/uptake")
+ARMS = ("text_only", "bga", "bga_shuffled")
+BENCHMARKS = {"coined_one": {"per_name": 6, "most": 1}, "coined_many": {"per_name": 10, "most": 3}}
+TWITTER = {"twitter2017_300": 300, "twitter2017_all": 0}
+STEPS = 200  # of tagging: 360 posts, 16 a batch
+# Pictures of 160 pixels need no more; the vision encoder takes a quarter of the time.
+SMALL = ("--components.bga_ner.model.image_size", "112")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Where a run's files are, and what it is made of.
+
+    work (Path): For corpora and models. overrides (tuple[str, ...]): More settings for the arms with images.
+    name (str): Of the variant; "" for the default.
+    """
+
+    work: Path = WORK
+    overrides: tuple[str, ...] = ()
+    name: str = ""
+
+    def record(self, benchmark: str, seed: int) -> Path:
+        return RECORDS / f"{benchmark}{'-' + self.name if self.name else ''}-seed{seed}.json"
+
+
+def run(*command: str, log: Path) -> float:
+    """Run a command on one thread. RETURNS (float): The seconds that it took. Raises a RuntimeError if it fails."""
+    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    started = time.monotonic()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf8") as file:
+        done = subprocess.run([sys.executable, "-m", *command], stdout=file, stderr=subprocess.STDOUT, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed, see {log}")
+    return time.monotonic() - started
+
+
+def schedule(steps: int, evaluations: int = 4) -> tuple[str, ...]:
+    settings = {
+        "training.max_steps": steps,
+        "training.eval_frequency": max(1, steps // evaluations),
+        "training.optimizer.learn_rate.total_steps": steps,
+        "training.optimizer.learn_rate.warmup_steps": steps // 10,
+    }
+    return tuple(part for name, value in settings.items() for part in (f"--{name}", str(value)))
+
+
+def coined_corpus(folder: Path, seed: int, settings: dict[str, Any]) -> None:
+    """Write a corpus of coined names with its .spacy files, and those of the posts whose names pairs alone show."""
+    if (folder / "done").exists():
+        return
+    generate(folder, seed=seed, **settings)
+    known = {name: fact["known_from"] for name, fact in read_json(folder / "names.json").items()}
+    rows = [json.loads(line) for line in (folder / "test.jsonl").read_text(encoding="utf8").splitlines()]
+    chosen = [r for r in rows if {known[r["text"][s["start"] : s["end"]]] for s in r["spans"]} == {"pairs"}]
+    (folder / "test_pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chosen), encoding="utf8")
+    log = folder / "convert.log"
+    for part in ("train", "dev", "test", "test_pairs", "pairs"):
+        run(
+            "spacy_bga", "convert", f"{folder}/{part}.jsonl", f"{folder}/{part}.spacy", "--images", str(folder), log=log
+        )
+    shuffled = (f"{folder}/pairs.jsonl", f"{folder}/shuffled.spacy", "--images", str(folder), "--shuffle-images")
+    run("spacy_bga", "convert", *shuffled, str(seed), log=log)
+    (folder / "done").touch()
+
+
+def coined(lab: Lab, benchmark: str, seed: int, arms: Sequence[str]) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): The scores of one seed: by arm the rows of `measure_uptake`, and the probe's."""
+    from spacy_bga.evaluation.uptake import BGA, PAIRS, SHUFFLED, TEXT_ONLY, measure_uptake
+
+    folder = lab.work / f"{benchmark}-seed{seed}"
+    coined_corpus(folder, seed, BENCHMARKS[benchmark])
+    found: dict[str, Any] = {"seconds": {}}
+    columns = {"text_only": TEXT_ONLY, "bga": BGA, "bga_shuffled": SHUFFLED}
+    outputs = {arm: folder / f"{arm}{lab.name}" for arm in arms}
+    for arm, output in outputs.items():
+        paths = {"train": f"{folder}/train.spacy", "dev": f"{folder}/dev.spacy"}
+        config, more = "text_only", ()
+        if arm != "text_only":
+            pairs = "shuffled" if arm == "bga_shuffled" else "pairs"
+            paths |= {"pairs": f"{folder}/{pairs}.spacy", "pair_images": folder, "features": folder / "features"}
+            config, more = "starter", (*SMALL, *lab.overrides)
+        given = [part for name, path in paths.items() for part in (f"--paths.{name}", str(path))]
+        command = ("spacy", "train", f"configs/{config}.cfg", "--output", str(output), "--system.seed", str(seed))
+        found["seconds"][arm] = round(run(*command, *given, *more, *schedule(STEPS), log=output.with_suffix(".log")), 1)
+    measured = measure_uptake(
+        {columns[arm]: output / "model-best" for arm, output in outputs.items()},
+        folder / "test.spacy",
+        train=folder / "train.spacy",
+        pairs=folder / "pairs.spacy",
+    )
+    for arm in arms:
+        rows = {row["name"]: row[columns[arm]]["f1"] for row in measured["rows"]}
+        found[arm] = {"f1": rows[PAIRS], "rows": rows}
+    if "bga" in arms:
+        found["probe"] = probe(folder, outputs["bga"] / "model-best")
+    for output in outputs.values():
+        shutil.rmtree(output)
+    return found
+
+
+def probe(folder: Path, model: Path) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): What `spacy_bga probe` says of names that pairs alone show."""
+    output = folder / "probe.json"
+    train, test = folder / "train.spacy", folder / "test_pairs.spacy"
+    run("spacy_bga", "probe", str(model), str(train), str(test), "--output", str(output), log=folder / "probe.log")
+    return read_json(output)
+
+
+def twitter(lab: Lab, benchmark: str, seed: int, pairs: Path) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): F1 on Twitter-2017's test of a tagger that begins from an aligner of real pairs."""
+    data, folder = Path("corpus/twitter2017"), lab.work / "twitter2017"
+    aligner = folder / "align"
+    features = ("--paths.features", "corpus/features")
+    if not (aligner / "model-last").exists():
+        command = ("spacy", "train", "configs/align.cfg", "--output", str(aligner), *features, *schedule(3000, 3))
+        paths = {"train": "corpus/pairs/train", "dev": "corpus/pairs/dev/news.spacy", "images": pairs}
+        given = [part for name, path in paths.items() for part in (f"--paths.{name}", str(path))]
+        run(*command, *given, log=folder / "align.log")
+    limit = TWITTER[benchmark]
+    steps = 228 if limit else 844
+    found: dict[str, Any] = {"seconds": {}}
+    for arm in ("bga",):
+        output = folder / f"{arm}-{benchmark}-seed{seed}{lab.name}"
+        command = ("spacy", "train", "configs/starter.cfg", "--output", str(output), "--system.seed", str(seed))
+        given = (
+            "--paths.train",
+            f"{data}/train.spacy",
+            "--paths.dev",
+            f"{data}/dev.spacy",
+            "--training.batcher.size",
+            "16",
+        )
+        more = ("--paths.aligner", f"{aligner}/model-last", "--corpora.train.labelled.limit", str(limit))
+        seconds = run(*command, *given, *more, *lab.overrides, *schedule(steps), log=folder / f"{output.name}.log")
+        scores = folder / f"{output.name}.json"
+        run(
+            "spacy",
+            "evaluate",
+            f"{output}/model-best",
+            f"{data}/test.spacy",
+            "--output",
+            str(scores),
+            log=folder / "e.log",
+        )
+        found[arm] = {"f1": round(100 * read_json(scores)["ents_f"], 2)}
+        found["seconds"][arm] = round(seconds, 1)
+        shutil.rmtree(output)
+    return found
+
+
+def do(lab: Lab, benchmark: str, seed: int, *, pairs: Path, arms: Sequence[str]) -> None:
+    """Do one run, unless it is recorded."""
+    path = lab.record(benchmark, seed)
+    if path.exists():
+        return
+    made = commit()
+    found = twitter(lab, benchmark, seed, pairs) if benchmark in TWITTER else coined(lab, benchmark, seed, arms)
+    write_json(path, {"benchmark": benchmark, "seed": seed, "overrides": list(lab.overrides), "commit": made, **found})
+    print(path, {name: part["f1"] for name, part in found.items() if "f1" in part}, flush=True)
+
+
+def records(benchmark: str) -> Iterator[dict[str, Any]]:
+    """YIELDS (dict[str, Any]): The default's runs of a benchmark, by seed."""
+    yield from (read_json(path) for path in sorted(RECORDS.glob(f"{benchmark}-seed*.json")))
+
+
+def evidence() -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): What the recorded runs show, by benchmark and arm a list over seeds."""
+    found: dict[str, Any] = {}
+    for benchmark in BENCHMARKS:
+        runs = list(records(benchmark))
+        found[benchmark] = {arm: [r[arm]["f1"] for r in runs] for arm in ARMS}
+        found[benchmark]["probe"] = [r["probe"]["rows"][0]["generated"] for r in runs]
+    for benchmark, limit in TWITTER.items():
+        name = "text_only" if limit else "text_only_all"
+        recorded = sorted(Path("docs/runs/labels").glob(f"{name}-seed*.json"))
+        found[benchmark] = {
+            "text_only": [read_json(path)["f1"] for path in recorded],
+            "bga": [r["bga"]["f1"] for r in records(benchmark)],
+        }
+    return found
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m lab.uptake", description=__doc__)
+    parser.add_argument("--only", nargs="+", default=list(BENCHMARKS), choices=[*BENCHMARKS, *TWITTER])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
+    parser.add_argument("--variant", default="", help="The name of other settings, given after --, as for spacy train.")
+    parser.add_argument("--pairs", type=Path, default=Path("data/pairs"), help="The image root of corpus/pairs.")
+    parser.add_argument("--evidence", action="store_true", help="Only write the evidence.")
+    parser.add_argument("overrides", nargs="*")
+    given = parser.parse_args(arguments)
+    if not given.evidence:
+        lab = Lab(overrides=tuple(given.overrides), name=given.variant)
+        for seed in given.seeds:
+            for benchmark in given.only:
+                do(lab, benchmark, seed, pairs=given.pairs, arms=given.arms)
+    old = read_json(EVIDENCE) if EVIDENCE.exists() else {}
+    write_json(EVIDENCE, {**old, **evidence(), "commit": commit()})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
