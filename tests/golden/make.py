@@ -8,16 +8,19 @@ it was when it began.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from spacy.language import Language
 
 from spacy_bga.about import __version__
 from spacy_bga.pipeline.bridge import get_shim
 from spacy_bga.reliability.tiny import (
+    IMAGE_SIZE,
     component_config,
     make_example,
     make_pipeline,
@@ -26,8 +29,19 @@ from spacy_bga.reliability.tiny import (
 )
 
 HERE = Path(__file__).parent
-PIPELINES: dict[str, dict] = {"slim": {}, "full": {"save_visual_branch": True}, "onnx": {"backend": "onnx"}}
-LAYERS = {"slim": 1, "full": 1, "onnx": 0}  # of the method: 600 kB in all
+PIPELINES: dict[str, dict] = {
+    "slim": {},
+    "full": {"save_visual_branch": True},
+    "onnx": {"backend": "onnx"},
+    "words": {"save_visual_branch": True},
+}
+V2 = {"@architectures": "spacy_bga.BGAModel.v2"}
+MODELS: dict[str, dict] = {  # what of the method is in each: 800 kB in all
+    "slim": {"bga_layers": 1},
+    "full": {"bga_layers": 1},
+    "onnx": {"bga_layers": 0, "vision_encoder": None},
+    "words": {**V2, "bga_layers": 0, "word_width": 32},
+}
 TEXTS = [
     "kevin durant joins the warriors in oakland",
     "love is new york , paris and apple ! 🎉",
@@ -47,16 +61,24 @@ def main(folder: Path = HERE / __version__) -> None:
         text, vision = write_text_encoder(Path("text_encoder")), write_vision_encoder(Path("vision_encoder"))
         expected = {}
         for name, settings in PIPELINES.items():
-            encoders = text, vision if LAYERS[name] else None
-            model = component_config(*encoders)["model"] | {"bga_layers": LAYERS[name]}
-            nlp = make_pipeline(*encoders, lang="xx", model=model, **settings)
+            model = component_config(text, vision)["model"] | MODELS[name]
+            nlp = make_pipeline(text, vision, lang="xx", model=model, **settings)
             examples = [make_example(nlp)]
+            if name == "words":  # what words look like, images alone teach
+                examples[0].reference._.image = draw_picture()
             for _ in range(4):
                 nlp.update(examples, losses={})
             expected[name] = answers(nlp)
             nlp.to_disk(folder / name)
     content = {"texts": TEXTS, "pipelines": expected}
     (folder / "expected.json").write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf8")
+
+
+def draw_picture() -> bytes:
+    """RETURNS (bytes): A picture whose quarters are unlike, as PNG."""
+    stream = io.BytesIO()
+    Image.linear_gradient("L").resize((IMAGE_SIZE, IMAGE_SIZE)).save(stream, format="PNG")
+    return stream.getvalue()
 
 
 def answers(nlp: Language) -> list[dict[str, list]]:

@@ -89,13 +89,14 @@ class TestFactory:
         assert analysis["attrs"]["doc.ents"]["assigns"] == ["bga_ner"]
 
     def test_config_round_trip(self, nlp: Language, bga_config: dict):
-        nlp.add_pipe("bga_ner", config=bga_config | {"rate_scales": {"encoder": 0.5, "generator": 2.0, "head": 3.0}})
+        scales = {"encoder": 0.5, "generator": 2.0, "head": 3.0, "reader": 4.0}
+        nlp.add_pipe("bga_ner", config=bga_config | {"rate_scales": scales})
         text = nlp.config.to_str()
         again = spacy.util.load_model_from_config(
             Config().from_str(text, interpolate=False), auto_fill=False, validate=True
         )
         assert again.config.to_str() == text
-        assert get_shim(pipe_of(again).model).rate_scales == {"encoder": 0.5, "generator": 2.0, "head": 3.0}
+        assert get_shim(pipe_of(again).model).rate_scales == scales
 
     def test_lists_of_layers_and_ratios(self, make_nlp):
         nlp = make_nlp(model={"bga_layers": [0, 2], "vision_layers": [1, 2], "keep_text": [0.5, 0.9]})

@@ -135,10 +135,10 @@ def test_a_new_label(loaded: Language):
 
 
 def test_rates_of_its_parts(loaded: Language):
-    """The generator of words is one of the generators, what reads it is a part of the tagger."""
-    for frozen, moves in (({"generator": 0.0}, {"reader"}), ({"head": 0.0}, {"words"})):
+    """The generator of words is one of the generators, what reads it has a rate of its own."""
+    for frozen, moves in (({"generator": 0.0}, {"reader"}), ({"reader": 0.0}, {"words"})):
         shim = get_shim(pipe_of(loaded).model)
-        shim.set_rate_scales({"encoder": 1.0, "generator": 1.0, "head": 1.0} | frozen)
+        shim.set_rate_scales({"generator": 1.0, "reader": 1.0} | frozen)
         shim.reset_optimizer()
         aligner_of(loaded).requires_grad_(True)
         before = {name: tensor.clone() for name, tensor in aligner_of(loaded).state_dict().items()}
@@ -186,7 +186,7 @@ def known(encoders: tuple[Path, Path], *, shuffled: bool) -> int:
     """Train on pairs of all names with pictures of their kinds, or of kinds drawn by chance, and on labelled posts of
     half of the names.
 
-    RETURNS (int): How many of the other names, which were never labelled, are found with their labels.
+    RETURNS (int): How many of the other names, which were never labelled, are found with their labels, beside anything else.
     """
 
     def labelled(nlp: Language) -> list[Example]:
@@ -201,9 +201,9 @@ def known(encoders: tuple[Path, Path], *, shuffled: bool) -> int:
         return pairs + labelled(nlp)
 
     nlp = words_pipeline(*encoders, examples, initialize={"align_steps": 600})
-    train(nlp, labelled(nlp), steps=160, rate=0.003, drop=0.1)
+    train(nlp, labelled(nlp), steps=160, rate=0.001, drop=0.1)
     posts = [name_post(nlp, TEXTS[5], name, SHOWN[name]) for name in SHOWN]
-    return sum(found(nlp(post.predicted)) == found(post.reference) for post in posts)
+    return sum(set(found(post.reference)) <= set(found(nlp(post.predicted))) for post in posts)
 
 
 def test_a_name_that_is_only_shown_gets_the_label_of_those_that_look_alike(encoders: tuple[Path, Path]):
