@@ -186,7 +186,7 @@ def known(encoders: tuple[Path, Path], *, shuffled: bool) -> int:
     """Train on pairs of all names with pictures of their kinds, or of kinds drawn by chance, and on labelled posts of
     half of the names.
 
-    RETURNS (int): How many of the other names, which were never labelled, are found with their labels, beside anything else.
+    RETURNS (int): How many of the other names, which were never labelled, are found with their labels.
     """
 
     def labelled(nlp: Language) -> list[Example]:
