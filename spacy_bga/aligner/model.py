@@ -26,7 +26,7 @@ from spacy_bga.aligner.vision_encoder import VisionEncoder
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch, VisualStates
 from spacy_bga.aligner.weights import check_weights
 from spacy_bga.aligner.windows import TextBatch, merge_wordpieces, pad_documents
-from spacy_bga.aligner.words import WordGenerator
+from spacy_bga.aligner.words import WordGenerator, WordReader
 from spacy_bga.errors import BGAError, Errors, reason
 
 CONFIG_FILE = "config.json"
@@ -75,7 +75,7 @@ class BGAModel(nn.Module):
         self.crf = CRF(config.labels)
         self.head = nn.Linear(width, len(self.crf.tags))
         self.words: WordGenerator | None = None
-        self.reader: nn.Linear | None = None
+        self.reader: WordReader | None = None
         if config.words:
             table = text_encoder.word_embeddings
             table.requires_grad_(False)  # what was learnt of a word is bound to them
@@ -86,8 +86,7 @@ class BGAModel(nn.Module):
                 hidden=config.word_width,
                 dropout=config.dropout,
             )
-            self.reader = nn.Linear(config.word_components, len(self.crf.tags), bias=False)
-            nn.init.zeros_(self.reader.weight)
+            self.reader = WordReader(config.word_components, len(config.labels))
         # What the text attends to; other than "generated" only to measure what that is worth.
         self.context: Context = "generated"
 
@@ -232,7 +231,7 @@ class BGAModel(nn.Module):
         assert self.words is not None
         assert self.reader is not None
         with torch.no_grad():
-            components = self.words.components(self._shown(self.imagine(texts)))
+            components = self._shown(self.words.components(self.imagine(texts)))
         return self.reader(self.dropout(components))
 
     @torch.inference_mode()
@@ -299,7 +298,7 @@ class BGAModel(nn.Module):
 
     def set_labels(self, labels: tuple[str, ...]) -> None:
         """Change the labels; what was learnt of those that stay is kept."""
-        old_tags, old_head, old_crf = self.crf.tags, self.head, self.crf
+        old_tags, old_head, old_crf, old_labels = self.crf.tags, self.head, self.crf, self.config.labels
         device = old_head.weight.device
         self.crf = CRF(labels).to(old_head.weight)  # its device and its type
         self.config = self.config.replace(labels=labels)
@@ -308,11 +307,7 @@ class BGAModel(nn.Module):
         pairs = [(new, places[tag]) for new, tag in enumerate(self.crf.tags) if tag in places]
         new_index, old_index = (torch.tensor(column, device=device) for column in zip(*pairs, strict=True))
         if self.reader is not None:
-            old_reader, self.reader = self.reader, nn.Linear(self.reader.in_features, len(self.crf.tags), bias=False)
-            self.reader.to(old_head.weight)
-            nn.init.zeros_(self.reader.weight)
-            with torch.no_grad():
-                self.reader.weight[new_index] = old_reader.weight[old_index]
+            self.reader = self.reader.relabelled(old_labels, labels)
         with torch.no_grad():
             self.head.weight[new_index] = old_head.weight[old_index]
             self.head.bias[new_index] = old_head.bias[old_index]

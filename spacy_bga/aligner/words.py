@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -60,3 +62,32 @@ class WordGenerator(nn.Module):
         self.axes.zero_()
         scales = (len(features) * width / number) ** 0.5 / spread[:found]
         self.axes[:, :found] = axes[:found].T * scales
+
+
+class WordReader(nn.Module):
+    """What the tagger reads of what words look like: pictures tell what a thing is, not where its name begins and ends.
+    So it tells labels apart, and adds nothing to an entity's score as such.
+
+    components (int): Width `K` of what is read. n_labels (int): How many labels there are.
+    """
+
+    def __init__(self, components: int, n_labels: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_labels, components))
+
+    def forward(self, components: Tensor) -> Tensor:
+        """RETURNS (Tensor): (N, 1 + 2 labels) scores of the BIO tags, from components (N, K): the same for both tags
+        of a label, 0 for O, and in sum 0 over the labels."""
+        scores = components @ self.weight.T
+        return F.pad((scores - scores.mean(-1, keepdim=True)).repeat_interleave(2, dim=-1), (1, 0))
+
+    @torch.no_grad()
+    def relabelled(self, old: Sequence[str], new: Sequence[str]) -> WordReader:
+        """RETURNS (WordReader): One for other labels. What it reads of those that stay is kept; of new ones it reads
+        what all have in common, so that nothing changes by adding one."""
+        reader = WordReader(self.weight.shape[1], len(new)).to(self.weight)
+        mean = self.weight.mean(0) if len(old) else self.weight.new_zeros(self.weight.shape[1])
+        known = dict(zip(old, self.weight, strict=True))
+        for weight, label in zip(reader.weight, new, strict=True):
+            weight.copy_(known.get(label, mean))
+        return reader

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from spacy_bga.aligner.losses import match
 from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.visual import VisualBatch
 from spacy_bga.aligner.windows import TextBatch
-from spacy_bga.aligner.words import WordGenerator
+from spacy_bga.aligner.words import WordGenerator, WordReader
 from spacy_bga.errors import BGAError
 from tests.aligner.tiny import (
     TEXT,
@@ -46,12 +47,12 @@ def moved_parts(model: BGAModel, **inputs: Any) -> set[str]:
 
 def test_generated_features_have_the_length_of_standardised_ones() -> None:
     """Of each channel the mean square is 1, of all of them the norm is the root of their number."""
-    generator = WordGenerator(6, 9, hidden=5)
+    generator = WordGenerator(6, 9, components=4, hidden=5)
     torch.testing.assert_close(generator(torch.randn(4, 6)).norm(dim=1), torch.full((4,), 3.0))
 
 
 def test_the_generator_looks_at_one_word_at_a_time() -> None:
-    generator, words = WordGenerator(6, 9, hidden=5).eval(), torch.randn(4, 6)
+    generator, words = WordGenerator(6, 9, components=4, hidden=5).eval(), torch.randn(4, 6)
     together = generator(words)
     for word, feature in zip(words, together, strict=True):
         torch.testing.assert_close(generator(word.unsqueeze(0))[0], feature)
@@ -285,3 +286,40 @@ def test_other_images_are_other_targets() -> None:
     with torch.no_grad():
         losses = [model(text, allowed=allowed, images=given)["words"] for given in (images, turned)]
     assert not torch.isclose(*losses)
+
+
+# What is read of them
+
+
+def test_components_are_those_of_a_principal_component_analysis() -> None:
+    """Held against numpy's: each has the same variance, none repeats another, and all are the widest directions."""
+    generator, features = WordGenerator(6, 9, components=4, hidden=5), torch.randn(40, 9) * torch.arange(1, 10)
+    assert not generator.components(features).any()  # nothing is read before there is something to read
+    generator.fit(features)
+    found = generator.components(features)
+    covariance = np.cov(features.numpy().T, bias=True)
+    values, vectors = np.linalg.eigh(covariance)
+    widest = (features - features.mean(0)).numpy() @ vectors[:, ::-1][:, :4] / np.sqrt(values[::-1][:4])
+    np.testing.assert_allclose(np.abs(found.numpy()), np.abs(widest) * (9 / 4) ** 0.5, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found.square().sum(1).mean(), torch.tensor(9.0), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_fewer_words_than_components(number: int) -> None:
+    generator, features = WordGenerator(6, 9, components=4, hidden=5), torch.randn(number, 9)
+    generator.fit(features)
+    found = generator.components(features)
+    assert found.isfinite().all()
+    assert (found.abs().sum(0) > 1e-4).sum() == number - 1
+
+
+def test_a_reader_tells_labels_apart_and_leaves_borders_alone() -> None:
+    reader = WordReader(4, 3)
+    torch.nn.init.normal_(reader.weight)
+    scores = reader(torch.randn(5, 4))
+    assert scores.shape == (5, 7)
+    assert not scores[:, 0].any()
+    assert torch.equal(scores[:, 1::2], scores[:, 2::2])
+    torch.testing.assert_close(scores.sum(1), torch.zeros(5), atol=1e-5, rtol=0)
+    assert WordReader(4, 0)(torch.randn(5, 4)).shape == (5, 1)
+    assert not WordReader(4, 1)(torch.randn(5, 4)).any()

@@ -114,7 +114,11 @@ def make_model(*, seed: int = 0, train: bool = False, **settings: Any) -> BGAMod
 
 def make_words(**settings: Any) -> BGAModel:
     """RETURNS (BGAModel): One whose words generate what they look like; `WORDS_AND_LAYERS` adds BGA layers."""
-    return make_model(**{"words": True, "word_width": 20, **settings})
+    model = make_model(**{"words": True, "word_width": 20, "word_components": 5, **settings})
+    assert model.words is not None
+    torch.manual_seed(7)
+    model.words.fit(torch.randn(30, model.words.outer.out_features))
+    return model
 
 
 def standardized_by_hand(branch: VisualBranch, layer: int, features: Tensor) -> Tensor:
