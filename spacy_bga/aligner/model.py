@@ -225,13 +225,14 @@ class BGAModel(nn.Module):
         scores = self.head(self.dropout(merge_wordpieces([(hidden, text)])))
         return scores if self.words is None else scores + self._read([text])
 
-    def _read(self, texts: Iterable[TextBatch]) -> Tensor:
+    def _read(self, texts: Sequence[TextBatch]) -> Tensor:
         """RETURNS (Tensor): (tokens, L) what the tagger reads of what words look like. What they look like is for
         images to say, so that no gradient goes there."""
         assert self.words is not None
         assert self.reader is not None
         with torch.no_grad():
-            components = self._shown(self.words.components(self.imagine(texts)))
+            keys = torch.stack([text.word_keys for text in texts]).sum(0)
+            components = self._shown(self.words.components(self.imagine(texts), keys))
         return self.reader(self.dropout(components))
 
     @torch.inference_mode()

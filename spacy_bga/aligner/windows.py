@@ -72,6 +72,11 @@ class TextBatch:
         # The last one by its number: on a GPU, which of several assignments holds is left to chance.
         return windows.scatter_reduce(0, self.tokens, self.places // self.ids.shape[1], "amax")
 
+    @property
+    def word_keys(self) -> Tensor:
+        """(tokens,) see `word_keys`; of all chunks that share documents, they have to be added."""
+        return word_keys(self.ids.flatten()[self.places], self.tokens, self.n_tokens)
+
     def select(self, windows: Tensor) -> TextBatch:
         """RETURNS (TextBatch): Some windows (S,), to be encoded, without what tells whose they are."""
         return TextBatch(self.ids[windows], self.mask[windows], self.places[:0], self.tokens[:0], ())
@@ -81,6 +86,17 @@ class TextBatch:
         counts = torch.tensor(self.lengths, device=documents.device)
         chosen = documents.repeat_interleave(counts)[self.tokens]
         return (self.places[chosen] // self.ids.shape[1]).unique()
+
+
+def word_keys(ids: Tensor, tokens: Tensor, n_tokens: int) -> Tensor:
+    """Number words by their wordpieces: equal words have equal numbers, and others hardly ever.
+
+    ids (Tensor): (P,) wordpiece ids. tokens (Tensor): (P,) which token each is of. n_tokens (int): How many there are.
+    RETURNS (Tensor): (tokens,) whole numbers from 0; the sum of two parts of a word's wordpieces is that of all.
+    """
+    mixed = (ids.long() * 2654435761) & 0xFFFFFFFF  # Knuth's multiplicative hash, and once more
+    mixed = ((mixed ^ (mixed >> 15)) * 2246822519) & 0xFFFFFFFF
+    return mixed.new_zeros(n_tokens).index_add_(0, tokens, mixed)
 
 
 def merge_wordpieces(parts: Iterable[tuple[Tensor, TextBatch]]) -> Tensor:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from spacy_bga.aligner.activation import GELU
 
+PLACES = 2**17  # of a table of words: with 10,000 pictured ones, any other word is taken for one in 7 %
+
 
 class WordGenerator(nn.Module):
     """G_t2v of single words (ours): the features of a patch that shows what a word names, from its wordpieces alone.
@@ -26,6 +28,7 @@ class WordGenerator(nn.Module):
 
     mean: Tensor
     axes: Tensor
+    pictured: Tensor
 
     def __init__(self, width: int, vision_width: int, *, components: int, hidden: int, dropout: float = 0.1):
         super().__init__()
@@ -37,6 +40,7 @@ class WordGenerator(nn.Module):
         # Nothing is read before there is something to read.
         self.register_buffer("mean", torch.zeros(vision_width))
         self.register_buffer("axes", torch.zeros(vision_width, components))
+        self.register_buffer("pictured", torch.zeros(PLACES, dtype=torch.bool))
 
     def forward(self, embedded: Tensor) -> Tensor:
         """Generate a feature for each word.
@@ -47,10 +51,15 @@ class WordGenerator(nn.Module):
         features = self.outer(self.dropout(self.activation(self.inner(self.norm(embedded)))))
         return F.normalize(features, dim=-1) * features.shape[-1] ** 0.5
 
-    def components(self, features: Tensor) -> Tensor:
+    def components(self, features: Tensor, keys: Tensor) -> Tensor:
         """RETURNS (Tensor): (N, K) the principal components of features (N, d_v), each as large as the others, and
-        together as large as the features; zeros before `fit`."""
-        return (features - self.mean) @ self.axes
+        together as large as the features; zeros before `fit`, and for words without a picture: what these generate is
+        a guess from wordpieces. keys (Tensor): (N,) their `word_keys`."""
+        return (features - self.mean) @ self.axes * self.pictured[keys % PLACES].unsqueeze(-1)
+
+    def note(self, keys: Tensor) -> None:
+        """Note that words have pictures, by their `word_keys` (N,)."""
+        self.pictured[keys % PLACES] = True
 
     @torch.no_grad()
     def fit(self, features: Tensor) -> None:

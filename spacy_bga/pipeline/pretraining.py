@@ -13,6 +13,7 @@ from spacy.util import logger
 from thinc.api import Model
 from tqdm import tqdm
 
+from spacy_bga.aligner.windows import word_keys
 from spacy_bga.pipeline.bridge import collate_images, get_shim, words
 from spacy_bga.pipeline.features import ImageFeatures, Source
 from spacy_bga.pipeline.optimizer import parameter_group
@@ -67,18 +68,25 @@ def prepare_aligner(
         if steps:
             pretrain(model, [docs[i] for i in paired], [images[i] for i in paired], features, steps=steps)
     if config.words and (features is not None or is_aligned):
-        fit_components(model, docs)
+        fit_components(model, docs, [bool(sources) for sources in images])
 
 
 @torch.no_grad()
-def fit_components(model: Model, docs: Sequence[Doc]) -> None:
-    """Find the principal components of what the words of these texts look like, each of them counted once."""
+def fit_components(model: Model, docs: Sequence[Doc], pictured: Sequence[bool]) -> None:
+    """Find the principal components of what the words of these texts look like, each of them counted once, and note
+    which words have pictures.
+
+    docs (Sequence[Doc]): The texts. pictured (Sequence[bool]): Whether each has an image.
+    """
     shim = get_shim(model)
     generator, table = shim.aligner.eval().words, shim.aligner.text_encoder.word_embeddings
     assert generator is not None
     different: dict[bytes, torch.Tensor] = {}
-    for doc in docs:
+    for doc, has_image in zip(docs, pictured, strict=True):
         pieces = shim.wordpieces.split(words(doc, content_tokens(doc)))
+        if has_image:
+            keys = word_keys(torch.from_numpy(pieces.ids), torch.from_numpy(pieces.words), pieces.n_words)
+            generator.note(keys.to(shim.device))
         for ids in np.split(pieces.ids, np.flatnonzero(np.diff(pieces.words)) + 1):
             if len(ids):
                 different.setdefault(ids.tobytes(), torch.from_numpy(ids))

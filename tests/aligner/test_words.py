@@ -13,7 +13,7 @@ from torch import Tensor
 from spacy_bga.aligner.losses import match
 from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.visual import VisualBatch
-from spacy_bga.aligner.windows import TextBatch
+from spacy_bga.aligner.windows import TextBatch, word_keys
 from spacy_bga.aligner.words import WordGenerator, WordReader
 from spacy_bga.errors import BGAError
 from tests.aligner.tiny import (
@@ -294,9 +294,10 @@ def test_other_images_are_other_targets() -> None:
 def test_components_are_those_of_a_principal_component_analysis() -> None:
     """Held against numpy's: each has the same variance, none repeats another, and all are the widest directions."""
     generator, features = WordGenerator(6, 9, components=4, hidden=5), torch.randn(40, 9) * torch.arange(1, 10)
-    assert not generator.components(features).any()  # nothing is read before there is something to read
+    generator.note(torch.arange(40))
+    assert not generator.components(features, torch.arange(40)).any()  # before there is something to read
     generator.fit(features)
-    found = generator.components(features)
+    found = generator.components(features, torch.arange(len(features)))
     covariance = np.cov(features.numpy().T, bias=True)
     values, vectors = np.linalg.eigh(covariance)
     widest = (features - features.mean(0)).numpy() @ vectors[:, ::-1][:, :4] / np.sqrt(values[::-1][:4])
@@ -308,7 +309,8 @@ def test_components_are_those_of_a_principal_component_analysis() -> None:
 def test_fewer_words_than_components(number: int) -> None:
     generator, features = WordGenerator(6, 9, components=4, hidden=5), torch.randn(number, 9)
     generator.fit(features)
-    found = generator.components(features)
+    generator.note(torch.arange(number))
+    found = generator.components(features, torch.arange(len(features)))
     assert found.isfinite().all()
     assert (found.abs().sum(0) > 1e-4).sum() == number - 1
 
@@ -323,3 +325,27 @@ def test_a_reader_tells_labels_apart_and_leaves_borders_alone() -> None:
     torch.testing.assert_close(scores.sum(1), torch.zeros(5), atol=1e-5, rtol=0)
     assert WordReader(4, 0)(torch.randn(5, 4)).shape == (5, 1)
     assert not WordReader(4, 1)(torch.randn(5, 4)).any()
+
+
+def test_words_without_a_picture_are_not_read() -> None:
+    generator, features = WordGenerator(6, 9, components=4, hidden=5), torch.randn(8, 9)
+    generator.fit(features)
+    keys = torch.arange(8) * 10**12
+    generator.note(keys[::2])
+    read = generator.components(features, keys).abs().sum(1) > 0
+    assert read.tolist() == [True, False] * 4
+
+
+def test_equal_words_have_equal_keys_wherever_their_wordpieces_are() -> None:
+    """And other words other ones: 3,000 of one to three wordpieces."""
+    rng = np.random.default_rng(0)
+    words = list({tuple(sorted(rng.integers(1, 30_000, size=rng.integers(1, 4)).tolist())) for _ in range(3000)})
+    ids = torch.tensor([piece for word in words for piece in word])
+    tokens = torch.tensor([i for i, word in enumerate(words) for _ in word])
+    keys = word_keys(ids, tokens, len(words))
+    assert len(set(keys.tolist())) == len(words)
+    order = torch.randperm(len(ids))
+    assert torch.equal(word_keys(ids[order], tokens[order], len(words)), keys)
+    half = torch.arange(len(ids)) % 2 == 0
+    parts = [word_keys(ids[part], tokens[part], len(words)) for part in (half, ~half)]
+    assert torch.equal(parts[0] + parts[1], keys)

@@ -118,6 +118,7 @@ def make_words(**settings: Any) -> BGAModel:
     assert model.words is not None
     torch.manual_seed(7)
     model.words.fit(torch.randn(30, model.words.outer.out_features))
+    model.words.pictured.fill_(True)
     return model
 
 
