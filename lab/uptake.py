@@ -203,11 +203,15 @@ def evidence() -> dict[str, Any]:
         found[benchmark]["probe"] = [r["probe"]["rows"][0]["generated"] for r in runs]
     for benchmark, limit in TWITTER.items():
         name = "text_only" if limit else "text_only_all"
+        # Recorded on another machine, with the config of text alone as it is today.
         recorded = sorted(Path("docs/runs/labels").glob(f"{name}-seed*.json"))
         found[benchmark] = {
             "text_only": [read_json(path)["f1"] for path in recorded],
             "bga": [r["bga"]["f1"] for r in records(benchmark)],
         }
+    main_job = Path("metrics/uptake.json")
+    if main_job.exists():  # of `python -m spacy project run all`
+        found["main_job"] = read_json(main_job)
     return found
 
 

