@@ -11,6 +11,7 @@ PATTERNS = (
     "project.yml",
     "configs/*.cfg",
     "configs/runs/*.yml",
+    "configs/runs/*.cfg",
     "assets/*.json",
     "assets/splits/*.json",
     "assets/embedded/README.md",
