@@ -77,9 +77,9 @@ def query_flops(config: BGAConfig) -> int:
 def word_flops(config: BGAConfig, words: int) -> int:
     """What words need that generate what they look like.
 
-        words * (2 e h + 2 h v + 2 v (1 + 2 labels))
+        words * (2 e h + 2 h v + 2 v k + 2 k labels)
 
-    The word generator, and the emissions that are read from what it generates.
+    The word generator, the components of what it generates, and what is read of them.
 
     config (BGAConfig): The aligner's settings. words (int): How many.
     RETURNS (int): Floating point operations.
@@ -87,7 +87,8 @@ def word_flops(config: BGAConfig, words: int) -> int:
     if not config.words:
         return 0
     e, h, v = config.text.get("embedding_size", config.text["hidden_size"]), config.word_width, config.vision_width
-    return 2 * words * (e * h + h * v + v * (1 + 2 * len(config.labels)))
+    k = config.word_components
+    return 2 * words * (e * h + h * v + v * k + k * len(config.labels))
 
 
 def head_flops(config: BGAConfig, words: int) -> int:
