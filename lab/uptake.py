@@ -148,34 +148,17 @@ def twitter(lab: Lab, benchmark: str, seed: int, pairs: Path) -> dict[str, Any]:
         run(*command, *given, log=folder / "align.log")
     limit = TWITTER[benchmark]
     steps = 228 if limit else 844
-    found: dict[str, Any] = {"seconds": {}}
-    for arm in ("bga",):
-        output = folder / f"{arm}-{benchmark}-seed{seed}{lab.name}"
-        command = ("spacy", "train", "configs/starter.cfg", "--output", str(output), "--system.seed", str(seed))
-        given = (
-            "--paths.train",
-            f"{data}/train.spacy",
-            "--paths.dev",
-            f"{data}/dev.spacy",
-            "--training.batcher.size",
-            "16",
-        )
-        more = ("--paths.aligner", f"{aligner}/model-last", "--corpora.train.labelled.limit", str(limit))
-        seconds = run(*command, *given, *more, *lab.overrides, *schedule(steps), log=folder / f"{output.name}.log")
-        scores = folder / f"{output.name}.json"
-        run(
-            "spacy",
-            "evaluate",
-            f"{output}/model-best",
-            f"{data}/test.spacy",
-            "--output",
-            str(scores),
-            log=folder / "e.log",
-        )
-        found[arm] = {"f1": round(100 * read_json(scores)["ents_f"], 2)}
-        found["seconds"][arm] = round(seconds, 1)
-        shutil.rmtree(output)
-    return found
+    output = folder / f"bga-{benchmark}-seed{seed}{lab.name}"
+    paths = {"train": data / "train.spacy", "dev": data / "dev.spacy", "aligner": aligner / "model-last"}
+    given = [part for name, path in paths.items() for part in (f"--paths.{name}", str(path))]
+    given += ["--training.batcher.size", "16", "--corpora.train.labelled.limit", str(limit), *lab.overrides]
+    command = ("spacy", "train", "configs/starter.cfg", "--output", str(output), "--system.seed", str(seed))
+    seconds = run(*command, *given, *schedule(steps), log=output.with_suffix(".log"))
+    scores = output.with_suffix(".json")
+    command = ("spacy", "evaluate", f"{output}/model-best", f"{data}/test.spacy", "--output", str(scores))
+    run(*command, log=output.with_suffix(".log"))
+    shutil.rmtree(output)
+    return {"bga": {"f1": round(100 * read_json(scores)["ents_f"], 2)}, "seconds": {"bga": round(seconds, 1)}}
 
 
 def do(lab: Lab, benchmark: str, seed: int, *, pairs: Path, arms: Sequence[str]) -> None:

@@ -93,7 +93,7 @@ def _sentence(rows: Mapping[str, Mapping[str, Any]]) -> str:
         meaning = f"Pictures do not pay here: BGA is {-gain.mean:.1f} points behind text alone over all entities"
     else:
         meaning = f"Over all entities, BGA and text alone differ by no more than chance ({signed(gain.mean, 1)} points)"
-    if SHUFFLED not in rows[ALL]:
+    if SHUFFLED not in rows[ALL] or gain.low <= 0:  # where nothing is gained, there is nothing to explain
         return f"{meaning}."
     control = Interval(*rows[ALL][SHUFFLED]["gain"])
     if control.low > 0:
