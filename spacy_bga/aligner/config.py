@@ -31,6 +31,7 @@ class BGAConfig:
         for that; the tagger reads it (ours). See `WordGenerator`.
     word_width (int): Width of the word generator's hidden layer.
     word_components (int): How many principal components of what words look like the tagger reads.
+    mask_id (int): The wordpiece that stands for a hidden word: the vocabulary's mask.
     word_weight (float): Weight of the objective's term that matches words with patches, and
     word_temperature (float): its temperature.
     visual_grid (Optional[int]): The patch grid is pooled to `grid x grid` tokens, beside [CLS]. 0: [CLS] alone;
@@ -79,6 +80,7 @@ class BGAConfig:
     words: bool = False
     word_width: int = 1024
     word_components: int = 16
+    mask_id: int = 0
     word_weight: float = 1.0
     word_temperature: float = 0.2
     visual_grid: int | None = 4

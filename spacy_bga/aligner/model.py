@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -58,7 +59,8 @@ class BGAModel(nn.Module):
         hidden = config.generator_width or text_encoder.config.intermediate_size
         self.visual: VisualBranch | None = None
         if vision_encoder is not None and config.sees:
-            self.visual = VisualBranch(config, vision_encoder, text_width=width, heads=heads, hidden=hidden)
+            with beside_text(config):
+                self.visual = VisualBranch(config, vision_encoder, text_width=width, heads=heads, hidden=hidden)
             config = config.replace(n_visual_tokens=self.visual.n_tokens)
         self.config = config.replace(visual_branch=self.visual is not None)
         n_generators = min(config.n_bga_layers, 1) if config.shared_generators else config.n_bga_layers
@@ -77,18 +79,24 @@ class BGAModel(nn.Module):
         self.words: WordGenerator | None = None
         self.reader: WordReader | None = None
         if config.words:
-            table = text_encoder.word_embeddings
-            table.requires_grad_(False)  # what was learnt of a word is bound to them
-            self.words = WordGenerator(
-                table.embedding_dim,
-                vision_width,
-                components=config.word_components,
-                hidden=config.word_width,
-                dropout=config.dropout,
-            )
+            with beside_text(config):
+                self.words = WordGenerator(
+                    text_encoder.word_embeddings.embedding_dim,
+                    vision_width,
+                    components=config.word_components,
+                    hidden=config.word_width,
+                    dropout=config.dropout,
+                )
             self.reader = WordReader(config.word_components, len(config.labels))
+            text_encoder.word_embeddings.requires_grad_(False)  # see `bind_words`
         # What the text attends to; other than "generated" only to measure what that is worth.
         self.context: Context = "generated"
+
+    def bind_words(self) -> None:
+        """Freeze the embeddings that words generate from while that is read: what was learnt of a word is bound to
+        them. Else they learn as those of text alone."""
+        if self.words is not None:
+            self.text_encoder.word_embeddings.requires_grad_(not self.reads)
 
     def forward(self, text: TextBatch, *, allowed: Tensor, images: VisualBatch | None = None) -> Losses:
         """The objective: `L = L_crf + w_recon L_recon + w_cycle L_cycle + w_ratio L_ratio + w_contrast L_contrast +
@@ -106,13 +114,14 @@ class BGAModel(nn.Module):
         config = self.config
         encoding = None
         terms: Losses = {}
+        shown = self._hide(text, allowed)
         if config.text_layers:
-            encoding = self.encode(text, images=images, tagged=tagged)
+            encoding = self.encode(shown, images=images, tagged=tagged)
             terms |= encoding.terms
         if images is not None and self.words is not None:
             terms["words"] = self._match(text, images, encoding.stages if encoding else ())
         if tagged:
-            hidden = encoding.hidden if encoding else self._encode_some(text, text.windows_of(annotated))
+            hidden = encoding.hidden if encoding else self._encode_some(shown, text.windows_of(annotated))
             terms["crf"] = self._crf_loss(hidden, text, allowed, annotated)
         weights = {
             "crf": 1.0,
@@ -189,6 +198,15 @@ class BGAModel(nn.Module):
             states.leave(number, layer.to_vision(pseudo_text), text.valid)
         return visual, terms
 
+    def _hide(self, text: TextBatch, allowed: Tensor) -> TextBatch:
+        """RETURNS (TextBatch): The same while training, but for some words of entities that pictures have shown, as
+        many as pictures can stand in for: the text encoder shouldn't know by heart what is to be read."""
+        if self.words is None or not self.reads or not self.training:
+            return text
+        entities, mask = ~allowed[..., 0], pad_documents(allowed.new_zeros(text.n_tokens), text.lengths)[1]
+        chosen = entities[mask] & self.words.knows(text.word_keys)
+        return text.hide(chosen & (torch.rand_like(chosen, dtype=torch.float) < self.words.trust), self.config.mask_id)
+
     def _encode_some(self, text: TextBatch, windows: Tensor) -> Tensor:
         """RETURNS (Tensor): (W, n, d) features of the wordpieces of some windows; zeros for the others, which without
         BGA layers have nothing to learn from them."""
@@ -223,7 +241,12 @@ class BGAModel(nn.Module):
     def emissions(self, hidden: Tensor, text: TextBatch) -> Tensor:
         """RETURNS (Tensor): (tokens, L) scores of the tags, from features of the wordpieces (W, n, d)."""
         scores = self.head(self.dropout(merge_wordpieces([(hidden, text)])))
-        return scores if self.words is None else scores + self._read([text])
+        return scores + self._read([text]) if self.reads else scores
+
+    @property
+    def reads(self) -> bool:
+        """Whether the tagger has a use for what words look like."""
+        return self.words is not None and bool(self.words.trust)
 
     def _read(self, texts: Sequence[TextBatch]) -> Tensor:
         """RETURNS (Tensor): (tokens, L) what the tagger reads of what words look like. What they look like is for
@@ -232,7 +255,7 @@ class BGAModel(nn.Module):
         assert self.reader is not None
         with torch.no_grad():
             keys = torch.stack([text.word_keys for text in texts]).sum(0)
-            components = self._shown(self.words.components(self.imagine(texts), keys))
+            components = self._shown(self.words.components(self.imagine(texts), keys)) * self.words.trust
         return self.reader(self.dropout(components))
 
     @torch.inference_mode()
@@ -261,7 +284,7 @@ class BGAModel(nn.Module):
             return self.encode(text, images=images, real=True).hidden
 
         scores = self.head(merge_wordpieces((features(text, i), text) for text, i in moved))
-        return scores if self.words is None else scores + self._read(texts)
+        return scores + self._read(texts) if self.reads else scores
 
     def set_dropout(self, rate: float) -> None:
         """Set the rate of every dropout on the text side, the encoder's own included. What is frozen gets none: it
@@ -401,6 +424,13 @@ class BGAModel(nn.Module):
         except Exception as error:  # an encoder's configuration that makes no sense fails anywhere within transformers
             raise BGAError(Errors.B108.format(path=source, error=reason(error))) from error
         return model.eval()
+
+
+def beside_text(config: BGAConfig) -> AbstractContextManager[None]:
+    """RETURNS (ContextManager): One in which random numbers can be drawn for the visual side, and the text side gets
+    those that it gets without: where pictures add nothing, a seed gives the tagger that it gives from text alone. Not
+    with BGA layers, where both sides are one."""
+    return torch.random.fork_rng(enabled=not config.text_layers)
 
 
 def belongs_to_tagger(name: str) -> bool:

@@ -61,6 +61,7 @@ RANGES = {
     "contrast_temperature": TEMPERATURE,
     "word_width": WIDTH,
     "word_components": Range(1, 4096, whole=True),
+    "mask_id": Range(0, 10**9, whole=True),
     "word_weight": WEIGHT,
     "word_temperature": TEMPERATURE,
     "recon_weight": WEIGHT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -80,6 +80,12 @@ class TextBatch:
     def select(self, windows: Tensor) -> TextBatch:
         """RETURNS (TextBatch): Some windows (S,), to be encoded, without what tells whose they are."""
         return TextBatch(self.ids[windows], self.mask[windows], self.places[:0], self.tokens[:0], ())
+
+    def hide(self, tokens: Tensor, mask_id: int) -> TextBatch:
+        """RETURNS (TextBatch): The same with every wordpiece of the chosen tokens (tokens,), bool, replaced by one."""
+        hidden = self.places[tokens[self.tokens]]
+        ids = self.ids.flatten().index_fill(0, hidden, mask_id).view_as(self.ids)
+        return replace(self, ids=ids)
 
     def windows_of(self, documents: Tensor) -> Tensor:
         """RETURNS (Tensor): The windows of the chosen documents (B,), bool; ascending."""

@@ -22,13 +22,15 @@ class WordGenerator(nn.Module):
 
     width (int): Width `e` of the pretrained wordpiece embeddings. vision_width (int): Width `d_v` of a patch.
     components (int): How many principal components of its features, `K`, are there to be read. In all of them a reader
-        would know the names of its training by heart; in a few, it sees what kinds of things there are.
+        would know the names of its training by heart; in a few, it sees what kinds of things there are. `trust`, from 0
+        to 1, says how far the tagger is to go by them, and how often a pictured name is hidden from the text encoder.
     hidden (int): Width of the hidden layer. dropout (float): Its rate.
     """
 
     mean: Tensor
     axes: Tensor
     pictured: Tensor
+    trust: Tensor
 
     def __init__(self, width: int, vision_width: int, *, components: int, hidden: int, dropout: float = 0.1):
         super().__init__()
@@ -41,6 +43,7 @@ class WordGenerator(nn.Module):
         self.register_buffer("mean", torch.zeros(vision_width))
         self.register_buffer("axes", torch.zeros(vision_width, components))
         self.register_buffer("pictured", torch.zeros(PLACES, dtype=torch.bool))
+        self.register_buffer("trust", torch.zeros(()))
 
     def forward(self, embedded: Tensor) -> Tensor:
         """Generate a feature for each word.
@@ -52,10 +55,14 @@ class WordGenerator(nn.Module):
         return F.normalize(features, dim=-1) * features.shape[-1] ** 0.5
 
     def components(self, features: Tensor, keys: Tensor) -> Tensor:
-        """RETURNS (Tensor): (N, K) the principal components of features (N, d_v), each as large as the others, and
-        together as large as the features; zeros before `fit`, and for words without a picture: what these generate is
-        a guess from wordpieces. keys (Tensor): (N,) their `word_keys`."""
-        return (features - self.mean) @ self.axes * self.pictured[keys % PLACES].unsqueeze(-1)
+        """RETURNS (Tensor): (N, K) the principal components of features (N, d_v), each as large as the others; zeros
+        before `fit`, and for words without a picture: what these generate is a guess from wordpieces.
+        keys (Tensor): (N,) their `word_keys`."""
+        return (features - self.mean) @ self.axes * self.knows(keys).unsqueeze(-1)
+
+    def knows(self, keys: Tensor) -> Tensor:
+        """RETURNS (Tensor): (N,) bool, which words have pictures, by their `word_keys` (N,)."""
+        return self.pictured[keys % PLACES]
 
     def note(self, keys: Tensor) -> None:
         """Note that words have pictures, by their `word_keys` (N,)."""

@@ -27,7 +27,7 @@ class MixedCorpus:
     pairs (Callable | None): A reader of image-text pairs.
     pairs_per_labelled (float | None): How many pairs go with one labelled text; None: each text and pair once.
     stream (bool): For `max_epochs = -1`, where spaCy calls the corpus anew in every epoch.
-    shuffle (bool): Whether to shuffle both.
+    shuffle (bool): Whether to shuffle both. One alone comes as it is, unless it is streamed.
     seed (int): The seed of the first epoch, and of the first round through the pairs.
     RAISES (BGAError): There is no reader at all, or the ratio is negative.
     """
@@ -65,14 +65,16 @@ class MixedCorpus:
         """
         call = self._calls
         self._calls += 1
-        labelled = self._read(self.labelled, nlp, call)
+        labelled = self._read(self.labelled, nlp)
         if not self.stream or self.pairs_per_labelled is None or not labelled:
             wanted = self.pairs_per_labelled != 0 or not labelled
-            pairs = self._read(self.pairs, nlp, call) if wanted else []
+            pairs = self._read(self.pairs, nlp) if wanted else []
+            if self.stream or (labelled and pairs):
+                labelled, pairs = self._shuffle(labelled, call), self._shuffle(pairs, call)
             yield from interleave(labelled * self._repeats(len(labelled), len(pairs)), len(pairs), iter(pairs))
         else:
             number = round(self.pairs_per_labelled * len(labelled))
-            yield from interleave(labelled, number, self._deal(nlp, number))
+            yield from interleave(self._shuffle(labelled, call), number, self._deal(nlp, number))
 
     def _repeats(self, labelled: int, pairs: int) -> int:
         """How often the labelled texts go into one pass over the pairs."""
@@ -80,8 +82,11 @@ class MixedCorpus:
             return 1
         return max(1, round(pairs / (self.pairs_per_labelled * labelled)))
 
-    def _read(self, reader: Reader | None, nlp: Language, turn: int) -> list[Example]:
-        examples = [] if reader is None else list(reader(nlp))
+    @staticmethod
+    def _read(reader: Reader | None, nlp: Language) -> list[Example]:
+        return [] if reader is None else list(reader(nlp))
+
+    def _shuffle(self, examples: list[Example], turn: int) -> list[Example]:
         if self.shuffle:
             random.Random(self.seed + turn).shuffle(examples)
         return examples
@@ -93,7 +98,7 @@ class MixedCorpus:
                 self._deck_owner, self._rounds = nlp, 0
                 self._deck.clear()
             if not self._deck:
-                self._deck.extend(self._read(self.pairs, nlp, self._rounds))
+                self._deck.extend(self._shuffle(self._read(self.pairs, nlp), self._rounds))
                 self._rounds += 1
             if not self._deck:
                 return

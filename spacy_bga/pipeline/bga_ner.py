@@ -24,7 +24,7 @@ DEFAULT_CONFIG = """
 [bga_ner]
 # What spaCy's learning rate is multiplied by: a CRF learns badly at an encoder's rate, and what words look like has to
 # be read before the text encoder knows the training's names by heart.
-rate_scales = {"encoder": 1.0, "generator": 5.0, "head": 10.0, "reader": 400.0}
+rate_scales = {"encoder": 1.0, "generator": 5.0, "head": 10.0, "reader": 100.0}
 # Entities already on a Doc are kept, and new ones that overlap them dropped; true replaces them all.
 overwrite = false
 # Whether to tell how sure each entity is: `ent._.bga_confidence`, its posterior probability.
@@ -269,7 +269,7 @@ class BGANer(TrainablePipe):
             self._shim.aligner.start_from(aligner_folder(Path(aligner), name=self.name))
         prepare_aligner(
             self.model,
-            [example.predicted for example in examples],
+            examples,
             [self.images.of(example) for example in examples],
             features,
             steps=align_steps,

@@ -113,7 +113,8 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
     text = TextEncoder.from_pretrained(folder)
     vision = None
     if settings.vision_encoder is not None and settings.sees:
-        vision = VisionEncoder.from_pretrained(resolve_encoder(settings.vision_encoder))
+        with torch.random.fork_rng(enabled=settings.bga_layers in (0, ())):  # see `beside_text`
+            vision = VisionEncoder.from_pretrained(resolve_encoder(settings.vision_encoder))
     # An encoder with short positions gets shorter windows than asked for, and an overlap that fits them.
     window = min(settings.window, text.max_length)
     overlap = settings.overlap if window == settings.window else min(settings.overlap, (window - 2) // 2)
@@ -124,6 +125,7 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
         labels=tuple(labels),
         window=window,
         overlap=overlap,
+        mask_id=tokenizer.mask_id,
         **_layer_settings(settings, text, vision),
         **_image_settings(settings, vision),
         **settings.options,

@@ -6,18 +6,18 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from spacy.tokens import Doc
+from spacy.training import Example
 from spacy.util import logger
 from thinc.api import Model
 from tqdm import tqdm
 
-from spacy_bga.aligner.windows import word_keys
 from spacy_bga.pipeline.bridge import collate_images, get_shim, words
 from spacy_bga.pipeline.features import ImageFeatures, Source
 from spacy_bga.pipeline.optimizer import parameter_group
 from spacy_bga.pipeline.tags import content_tokens
+from spacy_bga.pipeline.word_evidence import weigh_words
 
 BATCH = 32
 RATE = 2e-3
@@ -45,54 +45,33 @@ def steps_for(pairs: int) -> int:
 
 def prepare_aligner(
     model: Model,
-    docs: Sequence[Doc],
+    examples: Sequence[Example],
     images: Sequence[Sequence[Source]],
     features: ImageFeatures | None,
     *,
     steps: int | None = None,
     is_aligned: bool = False,
 ) -> None:
-    """Learn from images what words look like, unless that was learnt before, and find the components to be read.
+    """Learn from images what words look like, unless that was learnt before, and find out what of it is to be read.
 
-    docs (Sequence[Doc]): The texts. images (Sequence[Sequence[Source]]): The images of each.
+    examples (Sequence[Example]): The texts. images (Sequence[Sequence[Source]]): The images of each.
     features (Optional[ImageFeatures]): What turns images into features; None if there are none.
     steps (Optional[int]): How many updates; see `BGANer.initialize`. is_aligned (bool): Whether it was learnt before.
     """
     config = get_shim(model).aligner.config
     if _skipped:
         return
+    docs = [example.predicted for example in examples]
     if features is not None:
         paired = [i for i in range(len(docs)) if images[i]]
         if steps is None:
             steps = 0 if is_aligned or config.train_vision or not config.words else steps_for(len(paired))
         if steps:
-            pretrain(model, [docs[i] for i in paired], [images[i] for i in paired], features, steps=steps)
+            with torch.random.fork_rng():  # what comes after is as it would be without
+                pretrain(model, [docs[i] for i in paired], [images[i] for i in paired], features, steps=steps)
     if config.words and (features is not None or is_aligned):
-        fit_components(model, docs, [bool(sources) for sources in images])
-
-
-@torch.no_grad()
-def fit_components(model: Model, docs: Sequence[Doc], pictured: Sequence[bool]) -> None:
-    """Find the principal components of what the words of these texts look like, each of them counted once, and note
-    which words have pictures.
-
-    docs (Sequence[Doc]): The texts. pictured (Sequence[bool]): Whether each has an image.
-    """
-    shim = get_shim(model)
-    generator, table = shim.aligner.eval().words, shim.aligner.text_encoder.word_embeddings
-    assert generator is not None
-    different: dict[bytes, torch.Tensor] = {}
-    for doc, has_image in zip(docs, pictured, strict=True):
-        pieces = shim.wordpieces.split(words(doc, content_tokens(doc)))
-        if has_image:
-            keys = word_keys(torch.from_numpy(pieces.ids), torch.from_numpy(pieces.words), pieces.n_words)
-            generator.note(keys.to(shim.device))
-        for ids in np.split(pieces.ids, np.flatnonzero(np.diff(pieces.words)) + 1):
-            if len(ids):
-                different.setdefault(ids.tobytes(), torch.from_numpy(ids))
-    if different:
-        embedded = torch.stack([table(ids.to(shim.device)).mean(0) for ids in different.values()])
-        generator.fit(generator(embedded))
+        trust, judged = weigh_words(model, examples, [bool(sources) for sources in images])
+        logger.info("What %d labelled words look like is trusted by %.2f", judged, trust)
 
 
 def pretrain(

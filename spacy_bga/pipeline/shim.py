@@ -101,6 +101,7 @@ class BGAShim(Shim):
     def _get_optimizer(self) -> TorchOptimizer:
         if self._optimizer is None:
             lay_out_for_training(self.aligner)
+            self.aligner.bind_words()
             self._optimizer = TorchOptimizer(self.aligner, self.rate_scales)
         return self._optimizer
 

@@ -28,6 +28,10 @@ class Pieces:
     words: np.ndarray
     n_words: int
 
+    def by_word(self) -> list[np.ndarray]:
+        """RETURNS (list[np.ndarray]): The wordpiece ids of each word."""
+        return np.split(self.ids, np.searchsorted(self.words, np.arange(1, self.n_words))) if self.n_words else []
+
 
 class WordpieceTokenizer:
     """Splits words into the wordpieces of a Hugging Face tokenizer, one word at a time as in pretraining.
@@ -43,6 +47,9 @@ class WordpieceTokenizer:
         self.overlap = overlap
         self.first_id, self.last_id = special_ids(tokenizer)
         self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        # What stands for any word: a vocabulary without a mask has at least something for unknown ones.
+        stand_ins = (tokenizer.mask_token_id, tokenizer.unk_token_id, self.pad_id)
+        self.mask_id = next(piece for piece in stand_ins if piece is not None)
         self._fast = getattr(tokenizer, "backend_tokenizer", None)
         if self._fast is not None:
             self._fast.no_truncation()

@@ -349,3 +349,61 @@ def test_equal_words_have_equal_keys_wherever_their_wordpieces_are() -> None:
     half = torch.arange(len(ids)) % 2 == 0
     parts = [word_keys(ids[part], tokens[part], len(words)) for part in (half, ~half)]
     assert torch.equal(parts[0] + parts[1], keys)
+
+
+# What is hidden from the text encoder
+
+
+def hidden_ids(model: BGAModel, text: TextBatch, allowed: Tensor, monkeypatch: pytest.MonkeyPatch) -> Tensor:
+    """RETURNS (Tensor): (W, n), the wordpieces that the text encoder saw."""
+    seen: list[Tensor] = []
+    encode = model.encode
+    monkeypatch.setattr(model, "encode", lambda some, **given: seen.append(some.ids) or encode(some, **given))
+    model(text, allowed=allowed)
+    return seen[0]
+
+
+@pytest.mark.parametrize("layers", [{}, WORDS_AND_LAYERS])
+def test_pictured_words_of_entities_are_hidden(layers: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every wordpiece of them and nothing else; what they look like is read all the same."""
+    model, text = make_words(train=True, mask_id=3, **layers), make_text((4,))
+    assert model.words is not None
+    model.words.trust.fill_(1.0)
+    allowed = torch.ones(1, text.n_tokens, len(model.crf.tags), dtype=torch.bool)
+    allowed[0, :2, 0] = False  # an entity of two tokens, of which a picture has shown the second
+    model.words.pictured.zero_()
+    model.words.note(text.word_keys[1:3])
+    expected = text.ids.clone().flatten()
+    expected[text.places[text.tokens == 1]] = 3
+    imagined: list[Tensor] = []
+    imagine = model.imagine
+    monkeypatch.setattr(model, "imagine", lambda texts: imagined.extend(t.ids for t in texts) or imagine(texts))
+    assert torch.equal(hidden_ids(model, text, allowed, monkeypatch), expected.view_as(text.ids))
+    assert all(torch.equal(ids, text.ids) for ids in imagined)
+    assert imagined
+
+
+@pytest.mark.parametrize(("trust", "training"), [(0.0, True), (1.0, False)])
+def test_nothing_is_hidden_without_trust_or_training(
+    trust: float, training: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, text = make_words(train=training, mask_id=3), make_text((4,))
+    assert model.words is not None
+    model.words.trust.fill_(trust)
+    model.words.note(text.word_keys)
+    allowed = torch.ones(1, text.n_tokens, len(model.crf.tags), dtype=torch.bool)
+    allowed[..., 0] = False
+    assert torch.equal(hidden_ids(model, text, allowed, monkeypatch), text.ids)
+
+
+def test_as_many_are_hidden_as_pictures_can_stand_in_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, text = make_words(train=True, mask_id=3), make_text((4,))
+    assert model.words is not None
+    model.words.trust.fill_(0.3)
+    model.words.note(text.word_keys)
+    allowed = torch.ones(1, text.n_tokens, len(model.crf.tags), dtype=torch.bool)
+    allowed[..., 0] = False
+    torch.manual_seed(0)
+    drawn = torch.stack([model._hide(text, allowed).ids != text.ids for _ in range(500)]).float()
+    shares = drawn.mean(0).flatten()[text.places]
+    assert shares.allclose(torch.tensor(0.3), atol=0.08)

@@ -70,11 +70,11 @@ def test_the_tagger_reads_words_beside_the_texts_features() -> None:
 
 
 def read_by_hand(model: BGAModel, feature: Tensor) -> Tensor:
-    """RETURNS (Tensor): (L,) what a word's feature says of each tag: nothing of O, and of a label what it says of it
-    beyond the mean of all labels."""
+    """RETURNS (Tensor): (L,) what a word's feature says of each tag, as far as it is trusted: nothing of O, and of a
+    label what it says of it beyond the mean of all labels."""
     assert model.words is not None
     assert model.reader is not None
-    components = [sum((feature - model.words.mean) * axis) for axis in model.words.axes.T]
+    components = [0.6 * sum((feature - model.words.mean) * axis) for axis in model.words.axes.T]
     by_label = [sum(w * c for w, c in zip(row, components, strict=True)) for row in model.reader.weight.detach()]
     mean = sum(by_label) / len(by_label)
     return torch.stack([torch.tensor(0.0), *(score - mean for score in by_label for _ in "BI")])

@@ -119,6 +119,7 @@ def make_words(**settings: Any) -> BGAModel:
     torch.manual_seed(7)
     model.words.fit(torch.randn(30, model.words.outer.out_features))
     model.words.pictured.fill_(True)
+    model.words.trust.fill_(0.6)
     return model
 
 

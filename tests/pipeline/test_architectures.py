@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from spacy import registry
+from transformers import AutoTokenizer
 
 from spacy_bga.aligner.config import REMOVED, BGAConfig
 from spacy_bga.errors import BGAError
@@ -56,6 +57,7 @@ def test_layers_of_words(text_encoder_folder: Path, vision_encoder_folder: Path,
     assert config.words
     assert (config.text_layers, config.vision_layers) == (layers, partners)
     assert (config.word_width, config.word_components) == (30, 5)
+    assert config.mask_id == AutoTokenizer.from_pretrained(text_encoder_folder).mask_token_id
 
 
 def test_text_alone_has_no_words(text_encoder_folder: Path):
