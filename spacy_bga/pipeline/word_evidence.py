@@ -44,7 +44,7 @@ def weigh_words(model: Model, examples: Sequence[Example], pictured: Sequence[bo
                 vocabulary[ids.tobytes()] = vocabulary.get(ids.tobytes(), 0) + labels
     if not vocabulary:
         return 0.0, 0
-    different = [np.frombuffer(word, dtype=np.int64) for word in vocabulary]
+    different = [np.frombuffer(word, dtype=np.int64).copy() for word in vocabulary]
     embedded = _embed(aligner.text_encoder.word_embeddings.weight, different)
     features = generator(embedded)
     generator.fit(features)
@@ -72,4 +72,4 @@ def _keys(pieces: Pieces) -> Tensor:
 
 def _embed(table: Tensor, different: Iterable[np.ndarray]) -> Tensor:
     """RETURNS (Tensor): (N, e), the mean embedding of each word's wordpieces."""
-    return torch.stack([table[torch.from_numpy(ids.copy()).to(table.device)].mean(0) for ids in different])
+    return torch.stack([table[torch.from_numpy(ids).to(table.device)].mean(0) for ids in different])

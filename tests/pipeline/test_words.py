@@ -12,6 +12,7 @@ import torch
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
+from spacy.util import fix_random_seed
 
 from spacy_bga.errors import BGAError
 from spacy_bga.pipeline.bridge import get_shim
@@ -35,6 +36,7 @@ def words_folder(
         vision_encoder_folder,
         lambda nlp: make_examples(nlp, images=True),
         initialize={"align_steps": 30},
+        trust=0.7,
         save_visual_branch=True,
     )
     train(nlp, make_examples(nlp, images=True), steps=80, rate=0.005)
@@ -152,6 +154,30 @@ def test_the_wordpieces_embeddings_stay(loaded: Language):
     before = table.detach().clone()
     train(loaded, make_examples(loaded, images=True), steps=3)
     assert torch.equal(table, before)
+
+
+def test_where_pictures_tell_nothing_the_tagger_is_that_of_text_alone(encoders: tuple[Path, Path]):
+    """With the same seed, to the last digit, and its embeddings learn as well."""
+
+    def labelled(nlp: Language) -> list[Example]:
+        return [name_post(nlp, text, name, LABELLED[name]) for name in LABELLED for text in TEXTS[:2]]
+
+    def with_pictures(nlp: Language) -> list[Example]:
+        return make_pairs(nlp, dict.fromkeys(NAMES, "PER"), per_name=1) + labelled(nlp)
+
+    ways = ((with_pictures, {}), (labelled, {"vision_encoder": None}))
+    first, second = (
+        words_pipeline(*encoders, way, model=model, initialize=steps)
+        for (way, model), steps in zip(ways, ({"align_steps": 20}, {}), strict=True)
+    )
+    table = aligner_of(first).text_encoder.word_embeddings.weight
+    before = table.detach().clone()
+    for nlp in (first, second):
+        fix_random_seed(1)
+        train(nlp, labelled(nlp), steps=6, rate=0.001, drop=0.1)
+    assert not torch.equal(table, before)
+    texts = [text.format(name) for name in NAMES for text in TEXTS]
+    np.testing.assert_array_equal(emissions(first, texts), emissions(second, texts))
 
 
 def test_a_config_of_the_first_version_loads_as_it_was(words_folder: Path, make_nlp, tmp_path: Path):

@@ -15,7 +15,7 @@ from spacy.training import Example
 from spacy.util import fix_random_seed
 
 from spacy_bga.reliability.tiny import IMAGE_SIZE, component_config
-from tests.pipeline.conftest import make_example
+from tests.pipeline.conftest import aligner_of, make_example
 
 COLOURS = {"PER": (220, 30, 30), "LOC": (30, 60, 220)}
 TEXTS = ("so this is {}", "look at {}", "{} again", "love {} today", "{} now", "here is {}")
@@ -55,12 +55,14 @@ def words_pipeline(
     *,
     model: dict[str, Any] | None = None,
     initialize: dict[str, Any] | None = None,
+    trust: float | None = None,
     **config: Any,
 ) -> Language:
     """RETURNS (Language): A pipeline whose words generate what they look like, initialized.
 
     examples (Callable[[Language], Sequence[Example]]): What to initialize with. model (Optional[dict]): More settings
         of the architecture. initialize (Optional[dict]): Arguments of the component's `initialize`.
+    trust (Optional[float]): How far words are trusted; None: as far as so few examples tell.
     """
     fix_random_seed(0)
     nlp = spacy.blank("en")
@@ -68,4 +70,8 @@ def words_pipeline(
     nlp.add_pipe("bga_ner", config={"model": settings, **config})
     nlp.config["initialize"]["components"]["bga_ner"] = initialize or {}
     nlp.initialize(lambda: examples(nlp))
+    if trust is not None:
+        words = aligner_of(nlp).words
+        assert words is not None
+        words.trust.fill_(trust)
     return nlp
