@@ -101,7 +101,10 @@ setup(
             "spacy_bga.MixedCorpus.v1 = spacy_bga.corpus.readers:create_mixed_corpus",
         ],
         "spacy_batchers": ["spacy_bga.batch_by_length.v1 = spacy_bga.corpus.batcher:create_length_batcher"],
-        "spacy_callbacks": ["spacy_bga.complete_meta.v1 = spacy_bga.sharing.meta:create_complete_meta"],
+        "spacy_callbacks": [
+            "spacy_bga.add_labels.v1 = spacy_bga.pipeline.label_callback:create_add_labels",
+            "spacy_bga.complete_meta.v1 = spacy_bga.sharing.meta:create_complete_meta",
+        ],
         "spacy_loggers": [
             "spacy_bga.ConsoleLogger.v1 = spacy_bga.pipeline.loggers:console_logger",
             "spacy_bga.TensorBoardLogger.v1 = spacy_bga.pipeline.tensorboard:tensorboard_logger",

@@ -79,11 +79,14 @@ class Errors(metaclass=_Coded):
         "last ones to take, or a list of their numbers."
     )
     B107 = (
-        "This aligner was saved without its visual branch, so it can't see images. Train from the original "
-        "encoders, or save with `save_visual_branch = true`."
+        "This aligner was saved without its visual branch, so it can't see images. Let it go on from texts alone, "
+        "without `Doc._.image`; or train anew from the original encoders, and save with `save_visual_branch = true`."
     )
     B108 = "The weights in {path} don't fit their configuration: {error}. Save the pipeline again."
-    B109 = "There is no aligner in {path}: {error}. Give a folder of `save_pretrained`, such as PIPELINE/bga_ner/model."
+    B109 = (
+        "There is no aligner in {path}: {error}. Give a pipeline with one `bga_ner`, or the folder of the aligner "
+        "itself, PIPELINE/NAME/model with the component's own name in the place of NAME."
+    )
     B115 = (
         "The aligner in {path} is no start for this one: {error}. Give both the same encoders, BGA layers and "
         "generators, and save the first with `save_visual_branch = true`."
@@ -134,13 +137,13 @@ class Errors(metaclass=_Coded):
     B203 = "A label has to be a string that isn't empty, but this is {label!r}."
     B204 = (
         "'{name}' has no labels: the examples hold no entities. Check [paths.train], or give the labels in "
-        "[initialize.components.{name}.labels]."
+        "[initialize.components.{name}.labels]. Only to align texts with images, set `score_alignment = true`."
     )
     B205 = "Unknown part '{part}' in `rate_scales`. The parts of the aligner are: {known}."
     B206 = "Can't load the component from {path}: {error} Was the folder altered? Save or install the pipeline again."
     B207 = (
-        "The paths in `Doc._.{attr}` are relative to nothing. Set `image_root` to the folder that holds the images, or "
-        "give their content as bytes."
+        "The path {path!r} in `Doc._.{attr}` is below no image root. Set the component's `image_root` to the folder "
+        "that holds the images, read the texts with `spacy_bga.ImageCorpus.v1`, or give the images' content as bytes."
     )
     B208 = "With `visual_grid` = 0 an image has no patches to point at, only [CLS]. Train with 4, say."
     B210 = (
@@ -171,7 +174,9 @@ class Errors(metaclass=_Coded):
     )
     B302 = (
         "`Doc._.{attr}` should hold a path (str), encoded bytes or a list of them, but there is a {type} in it, "
-        "for the text {text!r}."
+        "for the text {text!r}. Give str(path) of a Path; of a PIL image the bytes that `image.save(buffer, 'PNG')` "
+        "writes; of a row of Hugging Face datasets row['image']['bytes'], after `cast_column('image', "
+        "Image(decode=False))`."
     )
     B303 = (
         "Can't use the image path {value!r}: {reason}. "
@@ -181,13 +186,19 @@ class Errors(metaclass=_Coded):
     B305 = "Can't read {source}: {reason}."
     B306 = "{source} would be {width} x {height} pixels, more than the limit of {limit:,}. Scale it down."
     B307 = "{source} is no image that can be used. Formats that can: {formats}."
+    B308 = "The image {uri!r}... is no `data:` URI that can be read: {reason}."
     B310 = "{path}, line {line}: {reason}. Expected an IMGID line, TOKEN<TAB>TAG, or a blank line between posts."
     B320 = '{path}, line {line}: {reason}. Expected an object with "text", and optionally "image" and "spans".'
+    B321 = (
+        "{place}: the key '{key}' holds spans, but they would not be read. Rename it to 'spans', name the format of the "
+        "tool that wrote it by --format, or leave out --strict."
+    )
+    B322 = "{path}, line {line}: {reason}. It was read as {format}; name another --format if it is none."
     B330 = "There is no file {path} to convert."
     B331 = "There is no image folder {path}. Give the image root, which the paths of images are relative to."
     B332 = "The output {path} should end in .spacy, or spaCy's readers won't find it."
     B333 = "Found no documents in {path}, read as {format}.{problems}"
-    B334 = "Unknown format {format!r}. Use one of: auto, conll, jsonl."
+    B334 = "Unknown format {format!r}. Use one of: {known}."
     B335 = "Can't read the label map entry {entry!r}. Write it as OLD=NEW."
     B336 = "spaCy has no language {lang!r}. Use a code such as en, or xx for any language."
     B337 = (
@@ -198,6 +209,7 @@ class Errors(metaclass=_Coded):
         "The split '{name}' is of another file: it names {number} images that are not in this one, such as {example}. "
         "Make one for this file with: python -m spacy_bga split-pairs"
     )
+    B339 = "Unknown value {offsets!r} of `offsets`. Use one of: auto, characters, utf-16."
     B340 = "The reader has no data. Set `path` to a .spacy file or a folder of them."
     B341 = "There is no data at {path}. Create it with: python -m spacy_bga convert"
     B342 = (
@@ -216,6 +228,9 @@ class Errors(metaclass=_Coded):
         "choose settings by, and some to train on."
     )
     B353 = "There is no split to read at {path}: {reason}. Make one with: python -m spacy_bga split-pairs"
+
+    B354 = 'Rows of Hugging Face need the package datasets. Install it with: pip install "spacy_bga[datasets]"'
+    B355 = "There is no data set to read at {path}: {reason}."
 
     B360 = "The config has no reader in [corpora], so there is no data to check. Add [corpora.train] and [corpora.dev]."
     B361 = "Can't make the tokenizer of this config: {error}. Check [nlp], and pass the code that it needs with --code."
@@ -478,10 +493,31 @@ class Errors(metaclass=_Coded):
 
 class Warnings(metaclass=_Coded):
     # 2xx: the pipeline component
-    W201 = "{error} The example goes on without it ({number} such images so far). Set `on_missing` to change this."
+    W201 = (
+        "{number} images can't be used so far, and their texts go on without. The first one: {error} Set `on_missing` "
+        "to change this."
+    )
     W210 = (
         "The training data has entities with the label {label!r}, which the component does not have ({labels}). Their "
-        "tokens are treated as not annotated. To learn the label, add it before `initialize` with `add_label`."
+        "tokens are treated as not annotated. To learn the label, add it with `add_label`; in a config, name it in "
+        "`labels` of [initialize.components], or for a component with a `source`, in the callback "
+        "`spacy_bga.add_labels.v1` of [initialize.after_init]."
+    )
+    W213 = (
+        "The learning rate was 0 in {number} updates in a row: nothing is learnt. Set `optimizer.learn_rate`, or look "
+        "at the schedule in [training.optimizer]: is `initial_rate` 0, or `total_steps` behind?"
+    )
+    W214 = (
+        "'{name}' learns from images, but none of the {number} examples has one in `Doc._.{attr}`, so it learns from "
+        "texts alone. Was the .spacy file written by `DocBin()` without `store_user_data=True`? Does the reader lose "
+        "the images, or does `image_attr` name another attribute? If there are none, set `vision_encoder = null`."
+    )
+    W215 = (
+        "{number} texts have several images, of which the first {used} are used, since `max_crops` = {crops}. Set "
+        "`max_crops` higher if the others are crops of the first one."
+    )
+    W216 = (
+        "'{name}' has no rehearsal, and nothing was learnt: mix examples of what it knows into those of `nlp.update`."
     )
 
     # 3xx: the corpus

@@ -11,6 +11,7 @@ from spacy_bga.benchmark.texts import Text
 
 # As in configs/starter.cfg: what costs time at inference.
 BGA_SETTINGS = {"bga_layers": 1, "generator_width": 384, "visual_grid": 2, "context_gate": 0.0}
+RATE_SCALES = {"encoder": 1.0, "generator": 5.0, "head": 10.0, "reader": 100.0}
 
 
 def build_own(folder: Path, encoder: Path, texts: Sequence[Text], *, steps: int, vision: Path | None = None) -> None:
@@ -34,7 +35,7 @@ def build_own(folder: Path, encoder: Path, texts: Sequence[Text], *, steps: int,
     model |= {"vision_encoder": None, "bga_layers": 0} if vision is None else {"vision_encoder": str(vision)}
     model |= {} if vision is None else BGA_SETTINGS
     nlp = spacy.blank("en")
-    component: Any = nlp.add_pipe("bga_ner", config={"model": model})
+    component: Any = nlp.add_pipe("bga_ner", config={"model": model, "rate_scales": RATE_SCALES})
     # Only here: a pipeline saved with that setting would go on learning with a frozen encoder where training is timed.
     get_shim(component.model).rate_scales["encoder"] = 0.0
     examples = make_examples(nlp, texts)

@@ -12,7 +12,7 @@ from spacy.tokens import Doc
 from spacy.training import Corpus, Example
 from spacy.training.augment import dont_augment
 
-from spacy_bga.corpus.images import get_images, register_image_extension, resolve_path
+from spacy_bga.corpus.images import ImageFile, find_image, get_images, register_image_extension
 from spacy_bga.corpus.texts import make_doc
 from spacy_bga.errors import BGAError, Errors, ImageError, Warnings
 
@@ -22,8 +22,9 @@ OnMissing = Literal["warn", "error", "ignore"]
 class ImageCorpus(Corpus):
     """Iterate examples of texts with images, from a .spacy file or a folder of them.
 
-    The image is resolved onto `example.reference` only, as a list: absolute paths (str) or encoded bytes, the image
-    first. `example.predicted` never carries it: what the component predicts from must not depend on it.
+    The image is resolved onto `example.reference`, as a list: absolute paths (`ImageFile`) or encoded bytes, the image
+    first. `example.predicted` gets it only if a component of the pipeline looks at images while tagging: what others
+    predict from must not depend on it.
 
     path (str | Path | None): A .spacy file, or a folder of them.
     images (str | Path | None): The image root.
@@ -59,6 +60,7 @@ class ImageCorpus(Corpus):
         self.images = None if images is None else Path(images)
         self.on_missing = on_missing
         self.attr = attr
+        self._is_looked_at = False
         self._augmenter = dont_augment if augmenter is None else augmenter
         self._missing = self._lost_in_sentences = self._lost_in_augmenter = 0
         self._first_missing = ""
@@ -78,6 +80,8 @@ class ImageCorpus(Corpus):
             raise BGAError(Errors.B331.format(path=self.images))
         self._missing = self._lost_in_sentences = self._lost_in_augmenter = 0
         self._first_missing = ""
+        contexts = [getattr(pipe, "visual_context", "generated") for _, pipe in nlp.pipeline]
+        self._is_looked_at = any(context != "generated" for context in contexts)
         yield from super().__call__(nlp)
         self._warn()
 
@@ -107,14 +111,17 @@ class ImageCorpus(Corpus):
         else:
             example = Example(make_doc(nlp, reference.text), reference)
         if images := get_images(reference, attr=self.attr):
-            reference._.set(self.attr, self._resolve(reference, images) or None)
+            found = self._resolve(reference, images) or None
+            reference._.set(self.attr, found)
+            if self._is_looked_at:
+                example.predicted._.set(self.attr, found)
         return example
 
     def _resolve(self, reference: Doc, images: list[str | bytes]) -> list[str | bytes]:
         resolved: list[str | bytes] = []
         for i, image in enumerate(images):
             try:
-                resolved.append(image if isinstance(image, bytes) else str(self._find(image)))
+                resolved.append(image if isinstance(image, bytes) else self._find(image))
             except ImageError as error:
                 if self.on_missing == "error":
                     raise ImageError(Errors.B346.format(text=reference.text[:60], error=error)) from error
@@ -124,10 +131,10 @@ class ImageCorpus(Corpus):
                     return []
         return resolved
 
-    def _find(self, image: str) -> Path:
+    def _find(self, image: str) -> ImageFile:
         if self.images is None:
             raise BGAError(Errors.B342.format(path=self.path, image=image[:80]))
-        return resolve_path(image, self.images)
+        return find_image(image, self.images)
 
     def _watch_sentences(self, doc: Doc, examples: Iterator[Example]) -> Iterator[Example]:
         had_image = bool(get_images(doc, attr=self.attr))

@@ -62,6 +62,15 @@ class MissingImageError(ImageError):
     """There is no file where the image should be."""
 
 
+class ImageFile(str):
+    """The absolute path of a file that was found below an image root.
+
+    The type tells it from a path that a Doc has brought along, which anybody may have written.
+    """
+
+    __slots__ = ()
+
+
 # The Doc's side
 
 
@@ -130,6 +139,11 @@ def resolve_path(value: str, root: Path) -> Path:
     if not is_file:
         raise MissingImageError(Errors.B304.format(path=base / value))
     return path
+
+
+def find_image(value: str, root: Path) -> ImageFile:
+    """RETURNS (ImageFile): The file that a relative path names below the image root; see `resolve_path`."""
+    return ImageFile(resolve_path(value, root))
 
 
 def read_bytes(source: str | Path | bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations`: spaCy validates settings against the annotations, and wants types.
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,53 +16,13 @@ from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
 
-from spacy_bga.errors import BGAError, Errors
+from spacy_bga.errors import BGAError, Errors, Warnings
 from spacy_bga.pipeline.component_images import ComponentImages, VisualContext
 from spacy_bga.pipeline.confidence import register_confidence_extension, set_confidences
+from spacy_bga.pipeline.default_config import DEFAULT_CONFIG
+from spacy_bga.pipeline.pictured_scoring import remember_entities, tag_as_it_will_run
 from spacy_bga.pipeline.tags import Tagging, blocked_spans, merge_entities, to_spans
 
-DEFAULT_CONFIG = """
-[bga_ner]
-# What spaCy's learning rate is multiplied by: a CRF learns badly at an encoder's rate, and what words look like has to
-# be read before the text encoder knows the training's names by heart.
-rate_scales = {"encoder": 1.0, "generator": 5.0, "head": 10.0, "reader": 100.0}
-# Entities already on a Doc are kept, and new ones that overlap them dropped; true replaces them all.
-overwrite = false
-# Whether to tell how sure each entity is: `ent._.bga_confidence`, its posterior probability.
-confidence = false
-# Wordpieces that go through the encoder at once while tagging; null: what suits the device.
-max_wordpieces = null
-# Whether a saved pipeline can go on learning from images. It never needs that to tag.
-save_visual_branch = false
-# The name of the extension attribute that holds a Doc's image.
-image_attr = "image"
-# A folder for the features of a frozen vision encoder; null keeps them in memory while training.
-feature_cache = null
-# An image that can't be decoded: "warn", "error" or "ignore".
-on_missing = "warn"
-# What the text attends to while tagging: the visual features that it generates ("generated"), or the real ones of those
-# documents that have a readable image ("real"), which needs a saved visual branch, and training with `real_context`; or
-# "auto": as "real" if there is a visual branch, else as "generated".
-visual_context = "generated"
-# The image root to which the paths of documents to tag are relative; encoded images need none.
-image_root = null
-# What runs the encoder and the generators while tagging: "torch", or "onnx" (ONNX Runtime) or "openvino", each of an
-# extra of that name and faster on a CPU. Training always uses torch, and so does whatever attends to real images.
-backend = "torch"
-# "fp32"; "int8" for "onnx", or "bf16" for "torch" on a GPU: faster, at some cost in accuracy.
-precision = "fp32"
-# Whether to score also how well texts find their images, among examples with images.
-score_alignment = false
-
-[bga_ner.scorer]
-@scorers = "spacy.ner_scorer.v1"
-
-[bga_ner.model]
-@architectures = "spacy_bga.BGAModel.v2"
-text_encoder = "sentence-transformers/all-MiniLM-L6-v2"
-vision_encoder = "facebook/dinov2-small"
-image_size = 224
-"""
 LOSS_TERMS = ("crf", "recon", "cycle", "ratio", "contrast", "words")
 register_confidence_extension()  # here, as each `nlp` loads this module: Docs from elsewhere have the attribute, too
 
@@ -131,12 +92,14 @@ class BGANer(TrainablePipe):
     feature_cache (Optional[Path]): A folder for the features of a frozen vision encoder.
     on_missing (str): What to do about an image that can't be decoded: "warn", "error" or "ignore".
     visual_context (str): What the text attends to while tagging: "generated" features, or the "real" ones of those
-        documents that have an image; "auto" is "real" if there is a visual branch. image_root (Optional[Path]) is the
-        folder that the images' paths are relative to.
+        documents that have an image; "auto" is "real" if there is a visual branch.
+    image_root (Optional[Path]): The folder that the paths of images are relative to, which no reader has found already,
+        in training as well as while tagging. None: such paths are refused.
     backend (str): What runs while tagging: "torch", or a graph in "onnx" (ONNX Runtime) or "openvino", on the CPU. The
         graph is made when it is first needed, and saved with the component.
     precision (str): "fp32", or with "onnx" also "int8", with "torch" also "bf16".
-    score_alignment (bool): Whether `score` also tells how well texts find their images.
+    score_alignment (bool): Whether `score` also tells how well texts find their images. A component without labels has
+        to set it.
     """
 
     def __init__(
@@ -239,7 +202,8 @@ class BGANer(TrainablePipe):
 
         get_examples (Callable[[], Iterable[Example]]): Returns the training data, or a sample of it.
         nlp (Optional[Language]): The pipeline. labels (Optional[Sequence[str]]): The labels; None: those of the data,
-            and of `add_label`. Examples with images and no labels at all are enough to align text and images.
+            and of `add_label`. If `score_alignment` is set, examples with images and no labels at all are enough: the
+            component then only learns to align.
         aligner (Optional[Path]): What to begin with: a pipeline that has learnt to align, saved with its visual branch,
             or the folder of its aligner. None: the pretrained encoders.
         align_steps (Optional[int]): Updates that learn from images alone, before anything is tagged. None: twenty
@@ -254,23 +218,25 @@ class BGANer(TrainablePipe):
         if labels is None:
             found = {ent.label_ for example in examples for ent in example.reference.ents}
             labels = [*self.labels, *sorted(found - set(self.labels))]
-        images = [sources for example in examples if (sources := self.images.of(example))]
-        if not labels and not images:
+        images = self.images.of_all(examples)
+        if not labels and not (any(images) and self.score_alignment):
             raise BGAError(Errors.B204.format(name=self.name))
         self.cfg["labels"] = list(labels)
         for label in labels:
             self.vocab.strings.add(label)
         self._shim.set_aligner(*build_aligner(self.model.attrs["settings"], labels))
-        features = self.images.features() if images else None
+        self.images.check(images, is_aligned=aligner is not None)
+        features = self.images.features() if any(images) else None
         if features is not None and not features.branch.config.train_vision:
-            features.prepare(images, progress=True)
-            features.fit(images)
+            given = [sources for sources in images if sources]
+            features.prepare(given, progress=True)
+            features.fit(given)
         if aligner is not None:
             self._shim.aligner.start_from(aligner_folder(Path(aligner), name=self.name))
         prepare_aligner(
             self.model,
             examples,
-            [self.images.of(example) for example in examples],
+            images,
             features,
             steps=align_steps,
             is_aligned=aligner is not None,
@@ -293,6 +259,9 @@ class BGANer(TrainablePipe):
 
         docs (Iterable[Doc]): The documents. taggings (Iterable[Tagging]): What `predict` returned for them.
         """
+        docs = list(docs)
+        if self.images.are_looked_at:
+            remember_entities(self, docs)
         for doc, tagging in zip(docs, taggings, strict=True):
             found = to_spans(doc, tagging.tags, self.labels)
             entities = merge_entities(doc, found, overwrite=self.overwrite)
@@ -344,7 +313,7 @@ class BGANer(TrainablePipe):
         validate_examples(examples, "BGANer.update")
         self.examples_seen += len(examples)
         self._shim.prepare_update(drop)  # before images are looked at: with the weights as they lie from here on
-        images = [self.images.of(example) for example in examples]
+        images = self.images.of_all(examples)
         features = self.images.features() if any(images) else None
         batch = collate(self.model, examples, images, features)
         if batch is None:
@@ -358,20 +327,35 @@ class BGANer(TrainablePipe):
             losses[f"{self.name}_{name}"] += value
         return losses
 
+    def rehearse(self, examples: Iterable[Example], **settings: Any) -> dict[str, float]:
+        """Say that there is no rehearsal, and learn nothing.
+
+        examples (Iterable[Example]): Left alone. RETURNS (dict[str, float]): The losses as they were.
+        """
+        warnings.warn(Warnings.W216.format(name=self.name), stacklevel=3)
+        return settings.get("losses") or {}
+
+    def create_optimizer(self) -> Optimizer:
+        """RETURNS (Optimizer): One whose rate suits the encoder, whatever `rate_scales` are."""
+        from spacy_bga.pipeline.optimizer import create_optimizer
+
+        return create_optimizer(self._shim.rate_scales)
+
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """Score a batch of examples: the entities, and if `score_alignment` is set, how well texts find their images.
 
-        examples (Iterable[Example]): Examples whose predicted docs were tagged.
+        examples (Iterable[Example]): Examples whose predicted docs were tagged. Where images are looked at and the gold
+            document alone has one, the text is tagged once more, with it.
         RETURNS (dict[str, Any]): The scorer's; `align_r10` and `align_r10_images`, the share of texts whose own image,
             and of images whose own text, is among the 10 most alike of all.
         """
         from spacy_bga.pipeline.alignment import align, recall_scores
 
-        examples = list(examples)
+        examples = tag_as_it_will_run(self, examples)
         scores = super().score(examples, **kwargs)
         features = self.images.features() if self.score_alignment else None
         if features is not None:
-            images = [self.images.of(example) for example in examples]
+            images = self.images.of_all(examples)
             scores |= recall_scores(align(self.model, [example.predicted for example in examples], images, features))
         return scores
 

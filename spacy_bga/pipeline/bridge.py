@@ -71,11 +71,13 @@ class TrainingBatch:
     images: VisualBatch | None
 
 
-def forward(model: Model, batch: TrainingBatch, is_train: bool) -> tuple[dict[str, float], Callable[[float], None]]:
+def forward(model: Model, batch: TrainingBatch | Sequence[Doc], is_train: bool) -> tuple[Any, Callable[..., None]]:
     """thinc's forward function: the terms of the loss, and a callback that adds its gradients, scaled.
 
-    batch (TrainingBatch): What `collate` makes.
+    batch (Union[TrainingBatch, Sequence[Doc]]): What `collate` makes; or documents, whose tags are predicted.
     """
+    if not isinstance(batch, TrainingBatch):
+        return predict_tags(model, batch, max_wordpieces=None, overwrite=False), lambda scale=1.0: None
     shim = get_shim(model)
     aligner = shim.aligner.train()
     device = shim.device
@@ -134,9 +136,13 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
 
 
 def aligner_folder(path: Path, *, name: str) -> Path:
-    """RETURNS (Path): Where the aligner is in a pipeline's folder: in that of the component; else the path itself."""
+    """RETURNS (Path): Where the aligner is in a pipeline's folder: in that of the component of this name, else of the
+    only one that has an aligner; else the path itself."""
     inside = path / name / "model"
-    return inside if inside.is_dir() else path
+    if inside.is_dir():
+        return inside
+    others = [file.parent for file in path.glob("*/model/config.json") if (file.parent / "model.safetensors").is_file()]
+    return others[0] if len(others) == 1 else path
 
 
 def _portable(config: PretrainedConfig) -> dict[str, Any]:
@@ -320,7 +326,7 @@ def image_features(
     """
     aligner = get_shim(model).aligner
     if known is not None and known.branch is aligner.visual:
-        known.on_missing = on_missing
+        known.unusable.on_missing = on_missing
         return known
     if not aligner.config.sees:
         return None

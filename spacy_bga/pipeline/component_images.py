@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from spacy_bga.errors import BGAError, Errors, ImageError
+from spacy_bga.errors import BGAError, Errors, ImageError, Warnings
 
 if TYPE_CHECKING:  # torch is loaded when the component is first used
     from spacy_bga.pipeline.bga_ner import BGANer
@@ -25,15 +26,57 @@ class ComponentImages:
     """
 
     def __init__(self, component: BGANer):
+        from spacy_bga.pipeline.unusable_images import UnusableImages
+
         self._component = component
+        self._outside = UnusableImages()
         self._learnt: ImageFeatures | None = None
         self._seen: ImageFeatures | None = None
 
     def of(self, example: Example) -> list[Source]:
-        """RETURNS (list[Union[str, bytes]]): The images of an example to learn from, which its reader has found."""
+        """The images of an example to learn from: the reference's, else those of the predicted document.
+
+        example (Example): The example, made by any reader.
+        RETURNS (list[Union[str, bytes]]): Encoded images, and files that lie below an image root, the reader's or the
+            component's; none if one lies elsewhere.
+        """
         from spacy_bga.corpus.images import get_images
 
-        return get_images(example.reference, attr=self._component.image_attr)
+        attr = self._component.image_attr
+        images = get_images(example.reference, attr=attr) or get_images(example.predicted, attr=attr)
+        try:
+            return self._find(images)
+        except ImageError as error:
+            self._outside.on_missing = self._component.on_missing
+            self._outside.refuse(images[0], error)
+            return []
+
+    def of_all(self, examples: Iterable[Example]) -> list[list[Source]]:
+        """RETURNS (list[list[Union[str, bytes]]]): As `of`; one warning tells of all that can't be used. None at all for
+        a component that can't learn from images."""
+        if not self._component.model.attrs["settings"].sees:
+            return [[] for _ in examples]
+        images = [self.of(example) for example in examples]
+        self._outside.tell()
+        return images
+
+    def check(self, images: Sequence[Sequence[Source]], *, is_aligned: bool) -> None:
+        """Warn of what is given up without an error: learning from images if there are none, or all but the first ones.
+
+        images (Sequence[Sequence[Source]]): Those of each example to begin with. is_aligned (bool): Whether what is in
+            images was learnt before.
+        """
+        from spacy_bga.pipeline.bridge import get_shim
+
+        own = self._component
+        config = get_shim(own.model).aligner.config
+        if not config.sees:
+            return
+        if not any(images) and not is_aligned and not len(self._outside):
+            warnings.warn(Warnings.W214.format(name=own.name, number=len(images), attr=own.image_attr), stacklevel=3)
+        used = 1 + config.max_crops
+        if several := sum(len(sources) > used for sources in images):
+            warnings.warn(Warnings.W215.format(number=several, used=used, crops=config.max_crops), stacklevel=3)
 
     def features(self) -> ImageFeatures | None:
         """RETURNS (Optional[ImageFeatures]): Of the images to learn from; None for a text-only aligner. Raises a
@@ -75,24 +118,38 @@ class ComponentImages:
         self._seen = image_features(own.model, folder=None, on_missing=own.on_missing, known=self._seen)
         assert self._seen is not None  # text-only aligners look at nothing
         features = self._seen.renew()
-        return {"features": features, "images": [self._resolve(doc, features) for doc in docs]}
+        images = [self._look_for(doc, features) for doc in docs]
+        features.unusable.tell()
+        return {"features": features, "images": images}
 
-    def _resolve(self, doc: Doc, features: ImageFeatures) -> list[Source]:
+    def _look_for(self, doc: Doc, features: ImageFeatures) -> list[Source]:
         """RETURNS (list[Union[str, bytes]]): A document's images, their paths resolved; none if one can't be."""
-        from spacy_bga.corpus.images import get_images, resolve_path
+        from spacy_bga.corpus.images import get_images
 
         own = self._component
         images = get_images(doc, attr=own.image_attr)
-        paths = [image for image in images if isinstance(image, str)]
-        if not paths:
-            return images
         try:
-            if own.image_root is None:
-                raise ImageError(Errors.B207.format(attr=own.image_attr))
-            root = own.image_root
-            return [str(resolve_path(image, root)) if isinstance(image, str) else image for image in images]
+            return self._find(images)
         except ImageError as error:
             if own.image_root is None and own.visual_context == "real":
                 raise
-            features.refuse(paths[0], error)
+            features.unusable.refuse(next(image for image in images if isinstance(image, str)), error)
             return []
+
+    def _find(self, images: list[Source]) -> list[Source]:
+        """RETURNS (list[Union[str, bytes]]): The same, each path resolved below the image root unless a reader has done
+        that. Raises an ImageError if one leads elsewhere, or there is no root."""
+        from spacy_bga.corpus.images import ImageFile, find_image
+
+        if all(isinstance(image, bytes | ImageFile) for image in images):
+            return images
+        own = self._component
+        found: list[Source] = []
+        for image in images:
+            if isinstance(image, bytes | ImageFile):
+                found.append(image)
+            elif own.image_root is None:
+                raise ImageError(Errors.B207.format(path=image[:80], attr=own.image_attr))
+            else:
+                found.append(find_image(image, own.image_root))
+        return found

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,11 +13,11 @@ from tqdm import tqdm
 
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch
 from spacy_bga.corpus.images import decode_image, image_digest, to_pixels
-from spacy_bga.errors import ImageError, Warnings
+from spacy_bga.errors import ImageError
 from spacy_bga.pipeline.feature_cache import FeatureCache
+from spacy_bga.pipeline.unusable_images import OnMissing, UnusableImages
 
 Source = str | bytes
-OnMissing = Literal["warn", "error", "ignore"]
 MOST_KEPT = 1024  # images whose features are remembered from one call to the next while tagging
 BATCH = 16  # images encoded at once: beyond it a CPU gains nothing
 
@@ -61,8 +59,7 @@ class ImageFeatures:
 
     def __init__(self, branch: VisualBranch, folder: Path | None = None, *, on_missing: OnMissing = "warn"):
         self.branch = branch
-        self.on_missing = on_missing
-        self.unusable: Counter[str] = Counter()
+        self.unusable = UnusableImages(on_missing)
         self._cache = FeatureCache(branch, folder)
         self._keys: dict[tuple[str, bool], Key | None] = {}
 
@@ -74,7 +71,7 @@ class ImageFeatures:
         """
         self._keys.clear()
         if len(self.unusable) > MOST_KEPT:
-            self.unusable.clear()
+            self.unusable.forget()
         self._cache.trim(MOST_KEPT)
         return self
 
@@ -85,6 +82,7 @@ class ImageFeatures:
         progress (bool): Whether to show a progress bar.
         """
         self._compute([(k, p) for k, p in self._keyed(documents).items() if self._load(k) is None], progress=progress)
+        self.unusable.tell()
 
     def fit(self, documents: Sequence[Sequence[Source]]) -> None:
         """Learn what standardises the features of a frozen vision encoder. They are computed if they aren't cached.
@@ -116,8 +114,12 @@ class ImageFeatures:
             that each document pairs with its image.
         RETURNS (Optional[VisualBatch]): Of those documents whose whole image can be used; None if there are none.
         """
-        if self.branch.config.train_vision:
-            return self._collate_pixels(documents, rows)
+        learns = self.branch.config.train_vision
+        batch = self._collate_pixels(documents, rows) if learns else self._collate_features(documents, rows)
+        self.unusable.tell()
+        return batch
+
+    def _collate_features(self, documents: Sequence[Sequence[Source]], rows: Sequence[int]) -> VisualBatch | None:
         loaded = self._features(documents)
         chosen, features, valid = [], [], []
         for sources, row in zip(documents, rows, strict=True):
@@ -185,17 +187,8 @@ class ImageFeatures:
             image = decode_image(picture.source, size=config.image_size)
             return to_pixels(image, size=config.image_size, mean=config.image_mean, std=config.image_std)
         except ImageError as error:
-            self.refuse(picture.source, error)
+            self.unusable.refuse(picture.source, error)
             return None
-
-    def refuse(self, source: Source, error: ImageError) -> None:
-        """Do with an image that can't be used what `on_missing` says."""
-        if self.on_missing == "error":
-            raise error
-        name = source if isinstance(source, str) else f"bytes {image_digest(source)[:12]}"
-        self.unusable[name] += 1
-        if self.on_missing == "warn" and self.unusable[name] == 1:
-            warnings.warn(Warnings.W201.format(error=error, number=len(self.unusable)), stacklevel=2)
 
     def _key(self, picture: Picture) -> Key | None:
         """RETURNS (Optional[Key]): What the picture's features are kept by; None if it can't be read."""
@@ -204,7 +197,7 @@ class ImageFeatures:
             try:
                 self._keys[place] = Key(image_digest(picture.source), picture.is_crop)
             except ImageError as error:
-                self.refuse(picture.source, error)
+                self.unusable.refuse(picture.source, error)
                 self._keys[place] = None
         return self._keys[place]
 

@@ -6,12 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from thinc.api import Optimizer
+from thinc.api import Adam, Optimizer
 from torch import nn
 
 from spacy_bga.aligner.model import belongs_to_tagger
+from spacy_bga.pipeline.pace import Pace
 
 GROUPS = ("encoder", "generator", "head", "reader")
+
+
+ENCODER_RATE = 1e-4  # at which a pretrained encoder of a few layers learns and forgets little
+
+
+def create_optimizer(scales: Mapping[str, float]) -> Optimizer:
+    """RETURNS (Optimizer): spaCy's Adam, whose rate times the encoder's scale is right for the encoder."""
+    return Adam(ENCODER_RATE / (scales["encoder"] or 0.1), L2=0.01, use_averages=False)
 
 
 def parameter_group(name: str) -> str:
@@ -32,9 +41,10 @@ class TorchOptimizer:
 
     aligner (nn.Module): Whose parameters. scales (Mapping[str, float]): What spaCy's learning rate is multiplied
         by, for "encoder", "generator", "head" and "reader". A part whose rate is 0 is frozen: it gets no gradient.
+    goes_on (bool): Whether the aligner was trained before; see `Pace`.
     """
 
-    def __init__(self, aligner: nn.Module, scales: Mapping[str, float]):
+    def __init__(self, aligner: nn.Module, scales: Mapping[str, float], *, goes_on: bool = False):
         groups: dict[tuple[str, bool], dict[str, nn.Parameter]] = {}
         for name, parameter in aligner.named_parameters():
             group = parameter_group(name)
@@ -49,13 +59,15 @@ class TorchOptimizer:
         # In the order in which torch numbers them.
         self._parameters = {name: p for parameters in groups.values() for name, p in parameters.items()}
         self._torch: torch.optim.Optimizer | None = None
+        self._pace = Pace(goes_on=goes_on)
 
     def step(self, spacy_optimizer: Optimizer) -> None:
         """Update the parameters from their gradients, and clear these."""
         if self._torch is None:
             self._torch = self._build(spacy_optimizer)
+        rate = self._pace.rate(spacy_optimizer)
         for group in self._torch.param_groups:
-            group["lr"] = spacy_optimizer.learn_rate * group["scale"]
+            group["lr"] = rate * group["scale"]
             group["weight_decay"] = spacy_optimizer.L2 if group["decays"] else 0.0
         if spacy_optimizer.grad_clip:
             parameters = [p for group in self._torch.param_groups for p in group["params"] if p.grad is not None]

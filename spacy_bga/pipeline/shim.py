@@ -38,6 +38,7 @@ class BGAShim(Shim):
         self.tokenizer: WordpieceTokenizer | None = None
         self.rate_scales = dict.fromkeys(GROUPS, 1.0) | dict(rate_scales or {})
         self.save_visual_branch = save_visual_branch
+        self.is_loaded = False  # what is loaded goes on learning, what is initialized begins
         self.graph = InferenceGraph()
 
     @property
@@ -62,6 +63,7 @@ class BGAShim(Shim):
         """Take an aligner, onto the device that spaCy uses."""
         self._model = self._move(aligner, get_torch_default_device())
         self.tokenizer = tokenizer
+        self.is_loaded = False
         self._optimizer = None
         self.graph.drop()
 
@@ -102,7 +104,7 @@ class BGAShim(Shim):
         if self._optimizer is None:
             lay_out_for_training(self.aligner)
             self.aligner.bind_words()
-            self._optimizer = TorchOptimizer(self.aligner, self.rate_scales)
+            self._optimizer = TorchOptimizer(self.aligner, self.rate_scales, goes_on=self.is_loaded)
         return self._optimizer
 
     def finish_update(self, optimizer: Optimizer) -> None:
@@ -158,6 +160,7 @@ class BGAShim(Shim):
             raise BGAError(Errors.B108.format(path="bytes", error=error)) from error
         tokenizer = WordpieceTokenizer.from_files(message["tokenizer"], window=config.window, overlap=config.overlap)
         self.set_aligner(BGAModel.from_state(config, state), tokenizer)
+        self.is_loaded = True
         self.graph.from_bytes(message.get("graph", {}))
         return self
 
@@ -185,6 +188,7 @@ class BGAShim(Shim):
                 window, overlap = aligner.config.window, aligner.config.overlap
                 tokenizer = WordpieceTokenizer.from_folder(path / TOKENIZER_FOLDER, window=window, overlap=overlap)
                 self.set_aligner(aligner, tokenizer)
+                self.is_loaded = True
                 self.graph.from_disk(path)
         return self
 

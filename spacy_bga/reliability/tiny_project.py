@@ -81,7 +81,7 @@ size = 8
 @schedules = "warmup_linear.v1"
 warmup_steps = 10
 total_steps = 100
-initial_rate = 0.01
+initial_rate = 0.1
 
 [training.logger]
 @loggers = "spacy_bga.ConsoleLogger.v1"

@@ -53,9 +53,10 @@ def make_examples(nlp: Language, *, labels: bool = True, images: bool = False) -
 def train(
     nlp: Language, examples: Iterable[Example], *, steps: int, rate: float = 0.003, drop: float = 0.0
 ) -> list[dict[str, float]]:
-    """RETURNS (list[dict[str, float]]): The losses of each step; all examples are one batch."""
+    """RETURNS (list[dict[str, float]]): The losses of each step; all examples are one batch. With the factory's
+    `rate_scales`, `rate` is the encoder's."""
     optimizer = nlp.resume_training()
-    optimizer.learn_rate = rate
+    optimizer.learn_rate = 10 * rate
     examples = list(examples)
     return [nlp.update(examples, sgd=optimizer, drop=drop) for _ in range(steps)]
 

@@ -72,7 +72,7 @@ def shared_folder(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory
         more = {"min_action_freq": 1} if name == "parser" else {}
         nlp.add_pipe(name, config={"model": {"tok2vec": listener}, **more})
     optimizer = nlp.initialize(lambda: other_examples(nlp))
-    optimizer.learn_rate = 0.01
+    optimizer.learn_rate = 0.1
     for _ in range(20):
         nlp.update(other_examples(nlp), sgd=optimizer)
     folder = tmp_path_factory.mktemp("shared") / "en_shared"
@@ -186,7 +186,7 @@ class TestTwice:
             pipe = nlp.get_pipe(name)
             pipe.initialize(lambda name=name: examples[name], nlp=nlp, labels=[label])
         optimizer = nlp.resume_training()
-        optimizer.learn_rate = 0.003
+        optimizer.learn_rate = 0.03
         for _ in range(40):
             for name in names:
                 with nlp.select_pipes(enable=name):

@@ -18,6 +18,8 @@ from spacy.util import load_config
 from tests.conftest import encode_picture
 from tests.pipeline.conftest import POSTS, found, make_example, pipe_of
 
+pytestmark = pytest.mark.filterwarnings("ignore:.W215.")  # pairs have a crop that is not used
+
 CONFIG = """
 [paths]
 train = null
@@ -81,7 +83,7 @@ size = 8
 
 [training.optimizer]
 @optimizers = "Adam.v1"
-learn_rate = 0.003
+learn_rate = 0.03
 use_averages = false
 
 [training.logger]

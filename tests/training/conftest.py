@@ -108,7 +108,7 @@ use_averages = true
 @schedules = "warmup_linear.v1"
 warmup_steps = 4
 total_steps = 20
-initial_rate = 0.005
+initial_rate = 0.05
 
 [training.logger]
 @loggers = "spacy_bga.ConsoleLogger.v1"
