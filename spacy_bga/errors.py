@@ -194,7 +194,7 @@ class Errors(metaclass=_Coded):
         "tool that wrote it by --format, or leave out --strict."
     )
     B322 = "{path}, line {line}: {reason}. It was read as {format}; name another --format if it is none."
-    B330 = "There is no file {path} to convert."
+    B330 = "There is no file {path} to convert, and no folder of brat or Hugging Face datasets."
     B331 = "There is no image folder {path}. Give the image root, which the paths of images are relative to."
     B332 = "The output {path} should end in .spacy, or spaCy's readers won't find it."
     B333 = "Found no documents in {path}, read as {format}.{problems}"

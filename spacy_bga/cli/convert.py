@@ -12,16 +12,24 @@ from spacy_bga.cli._app import app, exit_on_error
 
 @app.command("convert")
 def convert_command(
-    source: Annotated[Path, typer.Argument(help="A CoNLL file with IMGID lines, or JSONL.")],
+    source: Annotated[
+        str,
+        typer.Argument(help="A file of CoNLL, JSON or JSONL, a folder of brat's, or hf:DATASET.", show_default=False),
+    ],
     output: Annotated[Path, typer.Argument(help="The .spacy file to write.")],
     images: Annotated[
         Path | None,
-        typer.Option(help="The image root. By default the source's folder for JSONL, no images for CoNLL."),
+        typer.Option(help="The image root. By default the source's folder, but no images for CoNLL."),
     ] = None,
     image_prefix: Annotated[
         str, typer.Option(help="The folder below the image root that paths in JSONL are relative to.")
     ] = "",
-    format: Annotated[str, typer.Option(help="conll, jsonl or auto.")] = "auto",
+    format: Annotated[
+        str,
+        typer.Option(
+            help="auto, conll, jsonl, prodigy, doccano, label-studio, label-studio-min, spacy-json, brat or hf."
+        ),
+    ] = "auto",
     label_map: Annotated[list[str] | None, typer.Option(help="OLD=NEW: a label's new name; may be repeated.")] = None,
     lang: Annotated[str, typer.Option(help="The language whose tokenizer reads JSONL texts.")] = "en",
     split: Annotated[
@@ -37,13 +45,17 @@ def convert_command(
     skip: Annotated[int, typer.Option(min=0, help="Leave out so many texts at the beginning.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Convert only so many texts.")] = None,
     strict: Annotated[bool, typer.Option(help="Stop at the first line that can't be used.")] = False,
+    offsets: Annotated[
+        str, typer.Option(help="What offsets count: characters, utf-16 (as JavaScript does), or auto.")
+    ] = "auto",
     report: Annotated[Path | None, typer.Option(help="Write the report to this file as JSON, too.")] = None,
 ) -> None:
     """Convert texts with images to spaCy's training format, and report what was found, mended and left out.
 
     CoNLL: an IMGID:NAME line (the image is NAME.jpg, .png, ... in the image root), then TOKEN<TAB>TAG lines.
     JSONL: {"text": ..., "image": PATH or list of paths, "spans": [{"start": ..., "end": ..., "label": ...}]}; without
-    "spans" the text counts as not annotated.
+    "spans" the text counts as not annotated. The exports of Prodigy, Doccano, Label Studio and brat, spaCy's older JSON
+    and data sets of Hugging Face are recognised, and the report says what was seen.
 
     Example: python -m spacy_bga convert train.txt corpus/train.spacy --images photos --label-map OTHER=MISC
     """
@@ -65,6 +77,7 @@ def convert_command(
             skip=skip,
             limit=limit,
             strict=strict,
+            offsets=offsets,  # type: ignore[arg-type]
         )
     typer.echo(result.to_text())
     if report is not None:

@@ -1,28 +1,33 @@
-"""From a benchmark's or a collector's file to spaCy's binary training format, with a report of what was found."""
+"""From files of benchmarks and annotation tools to spaCy's binary training format, with a report of what was found."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 
-from spacy_bga.corpus.conll import find_image, map_tag, mend_tags, post_to_doc, read_conll
+from spacy_bga.corpus.brat import read_brat
+from spacy_bga.corpus.conll import read_conll
+from spacy_bga.corpus.documents import DocumentMaker
+from spacy_bga.corpus.formats import FOLDER_FORMATS, JSON_FORMATS, Format, Item, detect_format, read_json
+from spacy_bga.corpus.hugging_face import PREFIX, HuggingFaceRows
+from spacy_bga.corpus.image_folder import ImageFolder
 from spacy_bga.corpus.images import get_images, register_image_extension
 from spacy_bga.corpus.inspection import ImageInspector
-from spacy_bga.corpus.jsonl import read_jsonl, record_to_doc
+from spacy_bga.corpus.offsets import Offsets
 from spacy_bga.corpus.pair_splits import Part, read_split
+from spacy_bga.corpus.record import Record
 from spacy_bga.corpus.report import ConversionReport, Tally
-from spacy_bga.corpus.texts import make_doc
+from spacy_bga.corpus.tag_schemes import find_scheme
 from spacy_bga.errors import BGAError, Errors
 
-Format = Literal["auto", "conll", "jsonl"]
+OnBad = Callable[[BGAError], None] | None
 
 
 def convert(
@@ -41,15 +46,18 @@ def convert(
     skip: int = 0,
     limit: int | None = None,
     strict: bool = False,
+    offsets: Offsets = "auto",
 ) -> ConversionReport:
-    """Convert a file of texts with images. `Doc._.image` becomes a path relative to the image root, or a list of them.
+    """Convert a file of texts with images. `Doc._.image` becomes a path relative to the image root, the encoded image
+    where the source has it in itself, or a list of them.
 
-    source (str | Path): A CoNLL file with IMGID lines, or JSONL.
+    source (str | Path): A file of CoNLL, JSON or JSONL, a folder of brat's, or "hf:" and a data set of Hugging Face.
     output (str | Path): The .spacy file to write.
-    images (str | Path | None): The image root. None: for JSONL the source's folder, for CoNLL no images.
+    images (str | Path | None): The image root. None: the source's folder; for CoNLL no images.
     image_prefix (str): What the paths in JSONL are relative to, below the image root: several sources with folders of
         their own can then share one root.
-    format (str): "conll", "jsonl", or "auto": by the name and first line of the source.
+    format (str): "conll", "jsonl", "prodigy", "doccano", "label-studio", "label-studio-min", "spacy-json", "brat",
+        "hf", or "auto": by what the source holds, in JSON object by object.
     label_map (Mapping[str, str] | None): Old labels and their new names; others stay.
     lang (str | Language): The language whose tokenizer reads JSONL texts, or a pipeline with the tokenizer.
     split (str | Path | None): A split of image-text pairs in JSONL, to convert only one part of them.
@@ -60,35 +68,54 @@ def convert(
         paths that lead out of the root are left out.
     skip (int): Leave out so many documents at the beginning. limit (int | None): Stop after so many others.
     strict (bool): Raise at the first line that cannot be used, also where it could be left out.
+    offsets (str): What the offsets of spans count: "characters", "utf-16" (as JavaScript does), or "auto": characters,
+        unless the spans' own texts say otherwise.
     RETURNS (ConversionReport): What was found and done.
     RAISES (BGAError): There is no source, no image folder, nothing to write, or a line of it cannot be read.
     """
-    source, output = Path(source), Path(output)
-    _check_places(source, output, Path(images) if images is not None else None)
+    if str(source).startswith(PREFIX):
+        source = str(source).removeprefix(PREFIX)
+        format = "hf" if format == "auto" else format
+    source, output, root = Path(source), Path(output), None if images is None else Path(images)
+    _check_places(source, output, root)
+    _check_choices(format, offsets)
     nlp = lang if isinstance(lang, Language) else _blank(lang)
     tally = Tally()
-    labels = label_map or {}
-    format = _detect_format(source) if format == "auto" else format
+    kind = detect_format(source) if format == "auto" else format
+    if kind is None or (source.is_dir() and kind not in FOLDER_FORMATS):
+        raise BGAError(Errors.B330.format(path=source))
     wanted = part is not None
-    if wanted != (split is not None) or (wanted and (part not in get_args(Part) or format != "jsonl")):
+    if wanted != (split is not None) or (wanted and (part not in get_args(Part) or kind not in JSON_FORMATS)):
         raise BGAError(Errors.B337.format(part=part, split=split))
-    if format == "conll":
-        found = _conll_docs(source, nlp, tally, labels, Path(images) if images is not None else None)
-    elif format == "jsonl":
-        found = _jsonl_docs(source, nlp, tally, labels, strict, image_prefix, split, part)
-    else:
-        raise BGAError(Errors.B334.format(format=format))
+
+    def leave_out(error: BGAError) -> None:
+        tally.problem("bad_lines", str(error))
+
+    found = _read(source, kind, root, tally, None if strict else leave_out)
+    if split is not None and part is not None:
+        found = read_split(split).select((item for item in found if isinstance(item, Record)), part)
     register_image_extension()
-    inspector = ImageInspector(Path(images) if images is not None else source.parent, tally, decode=check_images)
+    inspector = ImageInspector(root or (source if source.is_dir() else source.parent), tally, decode=check_images)
+    folder = None if root is None else ImageFolder(root)
+    maker = DocumentMaker(
+        source,
+        nlp,
+        tally,
+        inspector,
+        labels=label_map or {},
+        strict=strict,
+        offsets=offsets,
+        image_prefix=image_prefix,
+        folder=folder,
+    )
+    made = (doc for item in found if (doc := maker.make(item)) is not None)
     docs = []
-    for doc, paths, line in islice(found, skip, None if limit is None else skip + limit):
-        usable = inspector.usable(paths, f"{source.name}:{line}")
-        doc._.image = usable[0] if len(usable) == 1 else usable or None
+    for doc in islice(made, skip, None if limit is None else skip + limit):
         _count(doc, tally)
         docs.append(doc)
     if not docs:
         problems = "".join(f"\n  {problem}" for problem in tally.problems[:3])
-        raise BGAError(Errors.B333.format(path=source, format=format, problems=problems))
+        raise BGAError(Errors.B333.format(path=source, format=", ".join(tally.formats) or kind, problems=problems))
     if shuffle_images is not None:
         tally.images_shuffled = permute_images(docs, seed=shuffle_images)
     write_docs(docs, output)
@@ -137,63 +164,27 @@ def parse_label_map(entries: Sequence[str]) -> dict[str, str]:
     return labels
 
 
-def _conll_docs(
-    source: Path, nlp: Language, tally: Tally, labels: Mapping[str, str], images: Path | None
-) -> Iterator[tuple[Doc, tuple[str, ...], int]]:
-    for post in read_conll(source):
-        if not post.words:
-            tally.problem("empty_posts", f"{source.name}:{post.line}: the post {post.image_id} has no tokens")
-            continue
-        mended, orphans = mend_tags(post.tags)
-        tally.counts["orphan_tags"] += orphans
-        tags = [map_tag(tag, labels) for tag in mended]
-        for old, new in zip(mended, tags, strict=True):
-            if old != new and old.startswith("B-"):
-                tally.labels_mapped[f"{old[2:]}={new[2:]}"] += 1
-        paths: tuple[str, ...] = ()
-        if images is not None and post.image_id:
-            path = find_image(post.image_id, images)
-            if path is None:
-                message = f"{source.name}:{post.line}: there is no image {post.image_id}.* in the image folder"
-                tally.problem("images_missing", message)
-            paths = () if path is None else (path,)
-        yield post_to_doc(post, nlp.vocab, tags=tags), paths, post.line
-
-
-def _jsonl_docs(
-    source: Path,
-    nlp: Language,
-    tally: Tally,
-    labels: Mapping[str, str],
-    strict: bool,
-    prefix: str,
-    split: str | Path | None,
-    part: Part | None,
-) -> Iterator[tuple[Doc, tuple[str, ...], int]]:
-    def leave_out(error: BGAError) -> None:
-        tally.problem("bad_lines", str(error))
-
-    records = read_jsonl(source, on_bad_line=None if strict else leave_out)
-    if split is not None and part is not None:
-        records = read_split(split).select(records, part)
-    for record in records:
-        if not record.text.strip():
-            tally.problem("empty_posts", f"{source.name}:{record.line}: the text is empty")
-            continue
-        try:
-            doc, counts = record_to_doc(record, partial(make_doc, nlp), label_map=labels)
-        except BGAError as error:
-            if strict:
-                raise
-            tally.problem("bad_lines", f"{source.name}:{record.line}: {error}")
-            continue
-        for span in record.spans or ():
-            if labels.get(span.label, span.label) != span.label:
-                tally.labels_mapped[f"{span.label}={labels[span.label]}"] += 1
-        for kind, number in (("misaligned_spans", counts.misaligned), ("overlapping_spans", counts.overlapping)):
-            for _ in range(number):
-                tally.problem(kind, f"{source.name}:{record.line}: {kind.replace('_', ' ')[:-1]}")
-        yield doc, tuple(f"{prefix}/{path}" if prefix else path for path in record.images), record.line
+def _read(source: Path, kind: str, images: Path | None, tally: Tally, on_bad: OnBad) -> Iterator[Item]:
+    """YIELDS (Record | Post | LeftOut): What a source of a known kind holds."""
+    if kind in JSON_FORMATS:
+        for name, item in read_json(source, kind, on_bad):
+            tally.formats[name] += 1
+            yield item
+        return
+    items: Iterator[Item]
+    if kind == "conll":
+        posts = list(read_conll(source, on_bad_line=on_bad))
+        tally.tag_scheme = find_scheme(post.tags for post in posts)
+        items = iter(posts)
+    elif kind == "hf":
+        rows = HuggingFaceRows(source)
+        tally.tag_scheme = find_scheme(rows.tag_sequences())
+        items = rows.read(on_bad)
+    else:
+        items = read_brat(source, images, on_bad)
+    for item in items:
+        tally.formats[kind] += 1
+        yield item
 
 
 def _count(doc: Doc, tally: Tally) -> None:
@@ -220,18 +211,18 @@ def check_output(path: Path) -> None:
 
 
 def _check_places(source: Path, output: Path, images: Path | None) -> None:
-    if not source.is_file():
+    if not source.exists():
         raise BGAError(Errors.B330.format(path=source))
     if images is not None and not images.is_dir():
         raise BGAError(Errors.B331.format(path=images))
     check_output(output)
 
 
-def _detect_format(source: Path) -> Format:
-    if source.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-        return "jsonl"
-    with source.open("rb") as file:
-        return "jsonl" if file.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{") else "conll"
+def _check_choices(format: str, offsets: str) -> None:
+    if format not in get_args(Format):
+        raise BGAError(Errors.B334.format(format=format, known=", ".join(get_args(Format))))
+    if offsets not in get_args(Offsets):
+        raise BGAError(Errors.B339.format(offsets=offsets))
 
 
 def _blank(lang: str) -> Language:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from spacy_bga.corpus.images import SUFFIXES, MissingImageError, decode_image, resolve_path, sniff_format
+from spacy_bga.corpus.data_uri import decode_data_uri, is_data_uri
+from spacy_bga.corpus.images import SUFFIXES, MissingImageError, decode_image, image_digest, resolve_path, sniff_format
 from spacy_bga.corpus.report import Tally
 from spacy_bga.errors import ImageError
 
@@ -41,20 +42,21 @@ class ImageInspector:
         self.decode = decode
         self._verdicts: dict[str, Verdict] = {}
 
-    def usable(self, images: tuple[str, ...], place: str) -> list[str]:
+    def usable(self, images: tuple[str | bytes, ...], place: str) -> list[str | bytes]:
         """Choose the images that can be used, and count them and the others.
 
-        images (tuple[str, ...]): Relative paths: the image, then its crops. Crops without their image are dropped.
+        images (tuple[str | bytes, ...]): Relative paths, `data:` URIs or encoded images: the image, then its crops.
+            Crops without their image are dropped.
         place (str): Where they were found, for messages.
-        RETURNS (list[str]): Those that can be used.
+        RETURNS (list[str | bytes]): Those that can be used; of a `data:` URI, what is in it.
         """
-        usable = []
-        for i, image in enumerate(images):
-            verdict = self._verdict(image)
+        usable: list[str | bytes] = []
+        for i, given in enumerate(images):
+            image, verdict = self._take(given)
             if verdict.kind is None:
                 self.tally.counts["images"] += 1
-                self.tally.image_files.add(image)
-                if verdict.mislabelled:
+                self.tally.image_files.add(image if isinstance(image, str) else image_digest(image))
+                if verdict.mislabelled and isinstance(image, str):
                     self.tally.problem("images_mislabelled", f"{place}: {image} is {verdict.mislabelled} inside")
                 usable.append(image)
                 continue
@@ -62,6 +64,19 @@ class ImageInspector:
             if i == 0:
                 break
         return usable
+
+    def _take(self, image: str | bytes) -> tuple[str | bytes, Verdict]:
+        """RETURNS (tuple[str | bytes, Verdict]): An image as documents keep it, and what is wrong with it."""
+        try:
+            if isinstance(image, str) and is_data_uri(image):
+                image = decode_data_uri(image)
+            if isinstance(image, bytes):
+                if self.decode:
+                    decode_image(image, size=_GLANCE)
+                return image, Verdict()
+        except ImageError as error:
+            return "", Verdict("images_unreadable", str(error))
+        return image, self._verdict(image)
 
     def _verdict(self, image: str) -> Verdict:
         if image not in self._verdicts:

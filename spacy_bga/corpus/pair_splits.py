@@ -18,7 +18,8 @@ from typing import Any, Literal
 import numpy as np
 
 from spacy_bga.corpus.images import decode_image, image_digest, read_bytes, resolve_path
-from spacy_bga.corpus.jsonl import Record, read_jsonl
+from spacy_bga.corpus.jsonl import read_jsonl
+from spacy_bga.corpus.record import Record
 from spacy_bga.errors import BGAError, Errors, ImageError, Warnings
 
 Part = Literal["train", "dev", "test"]
@@ -82,8 +83,7 @@ class PairSplit:
         RAISES (BGAError): At the end, if the split names an image that no record has: it is another file's.
         """
         seen: set[str] = set()
-        for record in _usable(records):
-            image = record.images[0]
+        for image, record in _usable(records):
             if self.part(image) == part and (part == "train" or image not in seen):
                 yield record
             seen.add(image)
@@ -116,8 +116,8 @@ def split_pairs(source: str | Path, *, test: int, dev: int, seed: int = 0, name:
     if not source.is_file():
         raise BGAError(Errors.B351.format(path=source))
     texts: defaultdict[str, list[str]] = defaultdict(list)
-    for record in _usable(read_jsonl(source)):
-        texts[record.images[0]].append(record.text)
+    for image, record in _usable(read_jsonl(source)):
+        texts[image].append(record.text)
     groups, unreadable = group_images(texts, source.parent)
     if unreadable:
         warnings.warn(
@@ -223,8 +223,12 @@ def words_of(text: str) -> frozenset[str]:
     return frozenset(re.findall(r"\w+", _NOT_WORDS.sub(" ", text).casefold()))
 
 
-def _usable(records: Iterable[Record]) -> Iterator[Record]:
-    return (record for record in records if record.images and record.text.strip())
+def _usable(records: Iterable[Record]) -> Iterator[tuple[str, Record]]:
+    """YIELDS (tuple[str, Record]): The texts that have an image by its path, with that path."""
+    for record in records:
+        image = record.images[0] if record.images else b""
+        if isinstance(image, str) and record.text.strip():
+            yield image, record
 
 
 def _link_equal(values: Iterable[Hashable]) -> Iterator[tuple[int, int]]:

@@ -16,7 +16,8 @@ from spacy.training import Corpus
 from spacy.training.corpus import walk_corpus
 
 from spacy_bga.corpus.images import get_images, register_image_extension
-from spacy_bga.corpus.jsonl import read_jsonl, record_to_doc
+from spacy_bga.corpus.jsonl import read_jsonl
+from spacy_bga.corpus.record import record_to_doc
 from spacy_bga.corpus.texts import make_doc
 from spacy_bga.errors import BGAError, Errors, reason
 from spacy_bga.pipeline.component_images import VisualContext

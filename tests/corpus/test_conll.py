@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
-from spacy_bga.corpus.conll import doc_to_conll, find_image, map_tag, mend_tags, parse_conll, post_to_doc, read_conll
+from spacy_bga.corpus.conll import doc_to_conll, map_tag, mend_tags, parse_conll, post_to_doc, read_conll
 from spacy_bga.errors import BGAError
 
 SAMPLE = "IMGID:7\n#\tO\nNBA\tB-ORG\n:\tO\nKawhi\tB-PER\nLeonard\tI-PER\nwins\tO\n\nIMGID:O_8\nNo\tO\nnames\tO\n\n"
@@ -57,7 +58,9 @@ def test_a_token_that_looks_like_an_image_id():
     assert parse("IMGID:x\tO\n")[0].words == ("IMGID:x",)
 
 
-@pytest.mark.parametrize("line", ["word", "word\tX", "word\tB", "word\tB-", "a b c", "a\tb\tO", "\tO", "word\tE-PER"])
+@pytest.mark.parametrize(
+    "line", ["word", "word\tX", "word\tB", "word\tB-", "a b c", "a\tb\tO", "\tO", "word\tX-PER", "word\t-"]
+)
 def test_unknown_lines_are_named(line, tmp_path):
     path = tmp_path / "posts.txt"
     path.write_text(f"IMGID:1\nfine\tO\n{line}\n", encoding="utf8")
@@ -93,14 +96,44 @@ def test_map_tag():
     ]
 
 
-def test_find_image(photos, encode):
-    (photos / "x.PNG").write_bytes(b"")
-    (photos / "y.png").write_bytes(b"")
-    assert find_image("0", photos) == "0.jpg"
-    assert find_image("y", photos) == "y.png"
-    assert find_image("nothing", photos) is None
-    assert find_image("a" * 5000, photos) is None
-    assert find_image("a\x00", photos) is None
+def test_a_blank_line_after_the_image_id():
+    posts = parse("IMGID:1\n\nfine\tO\n\nIMGID:2\n \n\nalso\tO\n\nIMGID:3\n\nIMGID:4\nend\tO\n")
+    assert [(post.words, post.image_id) for post in posts] == [
+        (("fine",), "1"),
+        (("also",), "2"),
+        ((), "3"),
+        (("end",), "4"),
+    ]
+
+
+@pytest.mark.parametrize("separator", ["\t", " "])
+def test_columns_between_are_skipped(separator):
+    lines = [
+        "-DOCSTART- -X- -X- O",
+        "",
+        "U.N. NNP I-NP I-ORG",
+        "official NN I-NP O",
+        "",
+        "-DOCSTART- -X- O B-X",
+        "Go VB O O",
+    ]
+    first, second = parse("\n".join(lines).replace(" ", separator))
+    assert (first.words, first.tags) == (("U.N.", "official"), ("I-ORG", "O"))
+    assert (second.words, second.tags, second.line) == (("Go",), ("O",), 7)
+
+
+@pytest.mark.parametrize("text", ["New\tB-geo loc\nYork\tI-geo loc\n", "New B-geo loc\nYork I-geo loc\n"])
+def test_a_label_may_have_a_space(text):
+    (post,) = parse(text)
+    assert (post.words, post.tags) == (("New", "York"), ("B-geo loc", "I-geo loc"))
+
+
+def test_a_bad_line_costs_its_post_alone():
+    errors: list[BGAError] = []
+    text = b"IMGID:1\none\tO\n\nIMGID:2\nbad\tnonsense\nline\tO\n\nIMGID:3\n\xff\tO\n\nIMGID:4\nfour\tB-PER\n"
+    posts = list(parse_conll(io.BytesIO(text), name="posts.txt", on_bad_line=errors.append))
+    assert [(post.image_id, post.words) for post in posts] == [("1", ("one",)), ("4", ("four",))]
+    assert [re.search(r"line (\d+)", str(error))[1] for error in errors] == ["5", "9"]
 
 
 def test_doc_keeps_tokens_labels_and_id():

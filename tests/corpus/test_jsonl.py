@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from spacy.tokens import DocBin
 from spacy.training import Example
 
-from spacy_bga.corpus.jsonl import CharSpan, Record, parse_jsonl, read_jsonl, record_to_doc
+from spacy_bga.corpus.jsonl import parse_jsonl, read_jsonl
+from spacy_bga.corpus.offsets import CharSpan, trim
+from spacy_bga.corpus.record import Record, record_to_doc
 from spacy_bga.errors import BGAError
 
 
@@ -38,6 +40,18 @@ def test_records():
     ]
 
 
+@pytest.mark.parametrize("empty", ['""', '"  "', "NaN", "null", "[]", "[null]", '["", NaN]'])
+def test_an_empty_cell_is_no_image(empty):
+    line = b'{"text": "a", "image": %s, "spans": [{"start": 0.0, "end": 1.0, "label": "PER"}]}' % empty.encode()
+    assert parse(line) == [Record("a", (), (CharSpan(0, 1, "PER"),), 1)]
+
+
+@pytest.mark.parametrize("empty", ["NaN", "null", '""'])
+def test_empty_cells_among_others(empty):
+    (record,) = parse(b'{"text": "a", "image": ["x.jpg", %s, "y.jpg"], "spans": %s}' % (empty.encode(), empty.encode()))
+    assert (record.images, record.spans) == (("x.jpg", "y.jpg"), None)
+
+
 BAD = [
     b"{",
     b"[]",
@@ -48,14 +62,15 @@ BAD = [
     {"image": "x.jpg"},
     {"text": None},
     {"text": "a", "image": 3},
-    {"text": "a", "image": [None]},
-    {"text": "a", "image": ""},
+    {"text": "a", "image": [3]},
     {"text": "a", "spans": {}},
     {"text": "a", "spans": ["PER"]},
     {"text": "a", "spans": spans((0, 2, "PER"))},
     {"text": "a", "spans": spans((1, 1, "PER"))},
     {"text": "a", "spans": spans((-1, 1, "PER"))},
-    {"text": "a", "spans": [{"start": 0.0, "end": 1, "label": "PER"}]},
+    {"text": "a", "spans": [{"start": 0.5, "end": 1, "label": "PER"}]},
+    {"text": "a", "spans": [{"start": False, "end": True, "label": "PER"}]},
+    {"text": "a", "spans": "0-1"},
     {"text": "a", "spans": [{"start": 0, "end": 1}]},
     {"text": "a", "spans": spans((0, 1, ""))},
 ]
@@ -130,10 +145,10 @@ def test_any_spans_on_any_text(text, data):
     pairs = data.draw(st.lists(st.tuples(borders, borders).filter(lambda p: p[0] < p[1]), max_size=5))
     chosen = tuple(CharSpan(start, end, "PER") for start, end in pairs)
     doc, counts = record_to_doc(Record(text, (), chosen, 1), make_doc)
-    assert len(doc.ents) + counts.misaligned + counts.overlapping == len(chosen)
-    offsets = {(ent.start_char, ent.end_char) for ent in doc.ents}
-    assert offsets <= set(pairs)
-    covered = {i for start, end in pairs for i in range(start, end)}
+    assert len(doc.ents) + counts.misaligned + counts.overlapping + counts.blank == len(chosen)
+    bare = [trim(text, span) for span in chosen]
+    assert {(ent.start_char, ent.end_char) for ent in doc.ents} <= {(span.start, span.end) for span in bare if span}
+    covered = {i for span in bare if span for i in range(span.start, span.end)}
     for token in doc:  # what some span claims is never called "outside"
         if covered & set(range(token.idx, token.idx + len(token))):
             assert token.ent_iob_ != "O"

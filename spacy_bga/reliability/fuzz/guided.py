@@ -80,7 +80,8 @@ def _targets() -> dict[str, Callable[[bytes], Any]]:
     from spacy_bga.aligner.config import BGAConfig
     from spacy_bga.corpus.conll import doc_to_conll, mend_tags, parse_conll, post_to_doc
     from spacy_bga.corpus.images import decode_image, read_header
-    from spacy_bga.corpus.jsonl import parse_jsonl, record_to_doc
+    from spacy_bga.corpus.jsonl import parse_jsonl
+    from spacy_bga.corpus.record import record_to_doc
     from spacy_bga.corpus.texts import make_doc
     from spacy_bga.reliability.fuzz.verdict import expect
 
