@@ -25,6 +25,7 @@ from spacy_bga.cli.runs import runs_command
 from spacy_bga.cli.split_pairs import split_pairs_command
 from spacy_bga.cli.time_workflow import time_workflow_command
 from spacy_bga.cli.train import train_command
+from spacy_bga.cli.trial import trial_command
 from spacy_bga.cli.uptake import uptake_command
 from spacy_bga.cli.view import view_command
 
@@ -54,6 +55,7 @@ __all__ = [
     "split_pairs_command",
     "time_workflow_command",
     "train_command",
+    "trial_command",
     "uptake_command",
     "view_command",
 ]

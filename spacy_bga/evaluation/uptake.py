@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from spacy.language import Language
 
 from spacy_bga.evaluation.bootstrap import Interval, middle_95, paired_bootstrap, precision_recall_f1, resample_totals
 from spacy_bga.evaluation.judged import JudgedCorpus, JudgedEntity, judge_corpus, squeeze
@@ -37,8 +38,7 @@ def measure_uptake(
     loaded = {name: load_pipeline(path) for name, path in pipelines.items()}
     corpora = {name: judge_corpus(nlp, test) for name, nlp in loaded.items()}
     nlp = next(iter(loaded.values()))
-    labelled = known_entities(read_gold(nlp, train)[0])
-    slices = _slices(corpora.values(), labelled, [doc.text for doc in read_gold(nlp, pairs)[0]])
+    slices = choose_slices(list(corpora.values()), nlp, train=train, pairs=pairs)
     rows = [
         {
             "name": name,
@@ -51,8 +51,15 @@ def measure_uptake(
     return {"rows": rows, "sentence": _sentence({row["name"]: row for row in rows}) if compared else ""}
 
 
-def _slices(corpora: Collection[JudgedCorpus], labelled: set[str], texts: Sequence[str]) -> dict[str, Choose]:
-    """RETURNS (dict[str, Callable]): What is scored for itself. A wrong entity is of the slice of its own words."""
+def choose_slices(corpora: Sequence[JudgedCorpus], nlp: Language, *, train: Path, pairs: Path) -> dict[str, Choose]:
+    """Tell entities apart by where their names are known from. A wrong entity is of the slice of its own words.
+
+    corpora (Sequence[JudgedCorpus]): Whose entities. nlp (Language): A pipeline, whose tokenizer reads JSONL.
+    train (Path): The labelled texts of the training. pairs (Path): Its image-text pairs.
+    RETURNS (dict[str, Callable]): By slice, whether an entity is of it.
+    """
+    labelled = known_entities(read_gold(nlp, train)[0])
+    texts = [doc.text for doc in read_gold(nlp, pairs)[0]]
     everything = "\n".join(map(squeeze, texts))
     names = {entity.text for corpus in corpora for entity in (*corpus.predicted, *corpus.gold)}
     paired = {name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", everything)}
