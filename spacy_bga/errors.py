@@ -441,6 +441,14 @@ class Errors(metaclass=_Coded):
         "A training of the campaign failed with exit code {code}, though nobody killed it. The end of its log:\n{lines}"
     )
     B681 = "Two campaigns, {first} and {second}, would give the figure '{name}' of {path}. Let one of them rename it."
+    B690 = (
+        "{number} annotated posts in {path} are too few for a trial, which learns from some of them and scores by "
+        "others: it takes {least} at least."
+    )
+    B691 = (
+        "No post of {path} has an image, and there are no pairs with images: give the posts' image root with --images, "
+        "or texts with images with --pairs."
+    )
 
     # 72x to 74x: input from outside
     B720 = "A text has to be a string, but this is of the type {type}."
