@@ -2,7 +2,7 @@
 
     python -m lab.uptake                       # the benchmark: five seeds, one name a post and several
     python -m lab.uptake --only twitter2017_300 twitter2017_all --pairs FOLDER       # after `convert-twitter2017`
-    python -m lab.uptake --evidence            # docs/evidence/uptake.json from all that is recorded
+    python -m lab.uptake --evidence            # docs/evidence/uptake.json and docs/uptake.md from all that is recorded
 
 A run leaves one JSON in docs/runs/uptake, and is not done again while it is there.
 """
@@ -25,11 +25,13 @@ from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
 from lab.coined import generate
+from lab.page import render
 from spacy_bga.evaluation.provenance import commit
 from spacy_bga.evaluation.records import read_json, write_json
 
 RECORDS = Path("docs/runs/uptake")
 EVIDENCE = Path("docs/evidence/uptake.json")
+PAGE = Path("docs/uptake.md")
 WORK = Path("training/uptake")
 ARMS = ("text_only", "bga", "bga_shuffled")
 BENCHMARKS = {"coined_one": {"per_name": 6, "most": 1}, "coined_many": {"per_name": 10, "most": 3}}
@@ -226,8 +228,9 @@ def main(arguments: Sequence[str]) -> None:
         for seed in given.seeds:
             for benchmark in given.only:
                 do(lab, benchmark, seed, pairs=given.pairs, arms=given.arms)
-    old = read_json(EVIDENCE) if EVIDENCE.exists() else {}
-    write_json(EVIDENCE, {**old, **evidence(), "commit": commit()})
+    found = {**(read_json(EVIDENCE) or {}), **evidence(), "commit": commit()}
+    write_json(EVIDENCE, found)
+    PAGE.write_text(render(found, RECORDS), encoding="utf8")
 
 
 if __name__ == "__main__":
