@@ -72,7 +72,7 @@ def shared_folder(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory
         more = {"min_action_freq": 1} if name == "parser" else {}
         nlp.add_pipe(name, config={"model": {"tok2vec": listener}, **more})
     optimizer = nlp.initialize(lambda: other_examples(nlp))
-    optimizer.learn_rate = 0.1
+    optimizer.learn_rate = 0.01
     for _ in range(20):
         nlp.update(other_examples(nlp), sgd=optimizer)
     folder = tmp_path_factory.mktemp("shared") / "en_shared"
