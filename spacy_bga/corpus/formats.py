@@ -111,7 +111,7 @@ def read_json(source: Path, format: str, on_bad_line: Callable[[BGAError], None]
                 yield name, item
         except ValueError as error:
             bad(line, error, name)
-        except (TypeError, KeyError, AttributeError) as error:
+        except (TypeError, LookupError, AttributeError) as error:
             bad(line, ValueError(f"it is not as that format has it ({type(error).__name__}: {error})"), name)
 
 

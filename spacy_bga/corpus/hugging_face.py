@@ -54,7 +54,7 @@ class HuggingFaceRows:
         if self.tokens is not None and self.tags is not None:
             for values in self.rows.select_columns([self.tags])[self.tags]:
                 try:
-                    yield self._tags(values)
+                    yield self._tags(values or [])
                 except ValueError:  # told where the row is read
                     continue
 

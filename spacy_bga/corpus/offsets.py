@@ -118,7 +118,7 @@ def _fitting(text: str, spans: Sequence[CharSpan | None]) -> int:
 def _fits(text: str, span: CharSpan) -> bool:
     """Whether a span's own text stands at its place. Tools write line ends and several spaces as they like."""
     there = text[span.start : span.end]
-    return there == span.text or there.split() == (span.text or "").split()
+    return span.end <= len(text) and (there == span.text or there.split() == (span.text or "").split())
 
 
 def _only_place(text: str, part: str) -> int | None:

@@ -116,7 +116,6 @@ def record_to_doc(
         counting.add("shifted", "shifted_spans", "")
     for moved in settled.moved:
         counting.add("moved", "moved_spans", f"moved span: {_name(record.text, moved)} was found by its own text")
-    spans = _trimmed(record.text, settled.spans, counting)
     unknown = {token.i for start, end in record.unknown for token in _touched(doc, start, end)}
     for span in settled.lost:
         message = (
@@ -124,22 +123,9 @@ def record_to_doc(
         )
         counting.add("misaligned", "misaligned_spans", message)
         unknown.update(token.i for token in _touched(doc, span.start, span.end))
-    aligned = _align(doc, spans, label_map or {}, unknown, counting, explained=offsets != "auto")
+    aligned = _align(doc, settled.spans, label_map or {}, unknown, counting, certain=offsets != "auto")
     _set_entities(doc, aligned, unknown, counting)
     return doc, counting.done()
-
-
-def _trimmed(text: str, spans: Sequence[CharSpan], counting: _Counting) -> list[CharSpan]:
-    kept = []
-    for span in spans:
-        bare = trim(text, span)
-        if bare is None:
-            counting.add("blank", "blank_spans", f"blank span: {_name(text, span)} is nothing but white space")
-            continue
-        if (bare.start, bare.end) != (span.start, span.end):
-            counting.add("trimmed", "trimmed_spans", f"trimmed span: {_name(text, span)}")
-        kept.append(bare)
-    return kept
 
 
 def _align(
@@ -149,38 +135,54 @@ def _align(
     unknown: set[int],
     counting: _Counting,
     *,
-    explained: bool,
+    certain: bool,
 ) -> list[Span]:
-    """Find the tokens of spans. Those of the others become unknown."""
-    exact = [doc.char_span(span.start, span.end, label=labels.get(span.label, span.label)) for span in spans]
-    suspected: list[bool] = [False] * len(spans)
-    if not explained and None in exact and has_wide(doc.text):
-        suspected = _suspected(doc, spans)
+    """Find the tokens of spans, without white space at their ends. Those of what fits no tokens become unknown."""
+    elsewhere = [None] * len(spans) if certain else _suspected(doc, spans)
     aligned = []
-    for span, found, suspicious in zip(spans, exact, suspected, strict=True):
+    for span, other in zip(spans, elsewhere, strict=True):
         # If emoji count as two in this text, then what fits tokens all the same does so by chance.
-        if found is not None and not suspicious:
+        found = None if other else _exact(doc, span, labels)
+        bare = trim(doc.text, span)
+        if other is None and bare is None:
+            counting.add("blank", "blank_spans", f"blank span: {_name(doc.text, span)} is nothing but white space")
+        elif found is None:
+            unknown.update(
+                token.i for place in (span, other or span) for token in _touched(doc, place.start, place.end)
+            )
+            counting.add("misaligned", "misaligned_spans", _misaligned(doc, bare or span, suspected=other is not None))
+            if other is not None:
+                counting.counts["suspected"] = counting.counts.get("suspected", 0) + 1
+        else:
+            if bare != span:
+                counting.add("trimmed", "trimmed_spans", f"trimmed span: {_name(doc.text, span)}")
             aligned.append(found)
-            continue
-        touched = _touched(doc, span.start, span.end)
-        unknown.update(token.i for token in touched)
-        tokens = " ".join(f"[{token.text}]" for token in touched)
-        message = f"misaligned span: {_name(doc.text, span)} in the tokens {tokens[:80] or '(none)'}"
-        if suspicious:
-            counting.counts["suspected"] = counting.counts.get("suspected", 0) + 1
-            message += ", which fits if emoji count as two characters (UTF-16)"
-        counting.add("misaligned", "misaligned_spans", message)
     return aligned
 
 
-def _suspected(doc: Doc, spans: Sequence[CharSpan]) -> list[bool]:
-    """Whether each span stands elsewhere if offsets count UTF-16 units: if all of them fit tokens there, else none."""
+def _exact(doc: Doc, span: CharSpan, labels: Mapping[str, str]) -> Span | None:
+    """RETURNS (Span | None): The tokens of a span without white space at its ends, if it ends at their borders."""
+    bare = trim(doc.text, span)
+    return None if bare is None else doc.char_span(bare.start, bare.end, label=labels.get(bare.label, bare.label))
+
+
+def _suspected(doc: Doc, spans: Sequence[CharSpan]) -> list[CharSpan | None]:
+    """RETURNS (list[CharSpan | None]): Where spans stand if their offsets count UTF-16 units: those that would stand
+    elsewhere, and only if not all spans fit tokens as they are, but all would then."""
+    nowhere: list[CharSpan | None] = [None] * len(spans)
+    if not has_wide(doc.text) or all(_exact(doc, span, {}) is not None for span in spans):
+        return nowhere
     positions = unit_positions(doc.text)
     moved = [to_characters(positions, span) for span in spans]
-    bare = [span and trim(doc.text, span) for span in moved]
-    if any(span is None or doc.char_span(span.start, span.end) is None for span in bare):
-        return [False] * len(spans)
-    return [span != other for span, other in zip(spans, moved, strict=True)]
+    if any(span is None or _exact(doc, span, {}) is None for span in moved):
+        return nowhere
+    return [other if other != span else None for span, other in zip(spans, moved, strict=True)]
+
+
+def _misaligned(doc: Doc, span: CharSpan, *, suspected: bool) -> str:
+    tokens = " ".join(f"[{token.text}]" for token in _touched(doc, span.start, span.end))
+    cause = ", which fits if emoji count as two characters (UTF-16)" if suspected else ""
+    return f"misaligned span: {_name(doc.text, span)} in the tokens {tokens[:80] or '(none)'}{cause}"
 
 
 def _set_entities(doc: Doc, aligned: list[Span], unknown: set[int], counting: _Counting) -> None:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from spacy.tokens import Doc
 from spacy.training.converters import json_to_docs
 
 from spacy_bga.corpus.cells import is_empty, parse_text
@@ -46,26 +47,42 @@ def parse_spacy_json(data: Any, line: int) -> Iterator[Record | Post]:
         yield Record(text, images_of(data), spans, line, unread=unread_keys(data, ("ents",)))
     else:
         for paragraph in data["paragraphs"]:
-            images = images_of(paragraph) or images_of(data)
-            yield _parse_paragraph(paragraph, images, line)
+            if not isinstance(paragraph, dict):
+                raise ValueError("a paragraph is not an object")
+            yield _parse_paragraph(paragraph, images_of(paragraph) or images_of(data), line)
 
 
-def _parse_paragraph(paragraph: Any, images: tuple[str | bytes, ...], line: int) -> Record | Post:
-    if not isinstance(paragraph, dict):
-        raise ValueError("a paragraph is not an object")
-    if is_empty(paragraph.get("raw")):
+def _parse_paragraph(paragraph: dict[str, Any], images: tuple[str | bytes, ...], line: int) -> Record | Post:
+    raw = paragraph.get("raw")
+    if is_empty(raw):
         paragraph = {key: value for key, value in paragraph.items() if key != "raw"}
     try:
         (doc,) = json_to_docs(json.dumps([{"paragraphs": [paragraph]}]).encode())
     except Exception as error:  # spaCy's reader expects every key, type and tag to be right
         raise ValueError(f"spaCy's reader can't read a paragraph: {type(error).__name__}: {error}") from error
-    if doc.has_unknown_spaces:
+    if is_empty(raw):
         return Post(tuple(token.text for token in doc), tuple(map(_tag, doc)), None, line, images)
+    text = parse_text(raw, "raw")
+    unread = unread_keys(paragraph, ("sentences",))
     if not doc.has_annotation("ENT_IOB"):
-        return Record(doc.text, images, None, line)
-    spans = tuple(CharSpan(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents)
-    unknown = tuple((token.idx, token.idx + len(token)) for token in doc if token.ent_iob_ == "")
-    return Record(doc.text, images, spans, line, unknown=unknown, unread=unread_keys(paragraph, ("sentences",)))
+        return Record(text, images, None, line, unread=unread)
+    places = _places(text, doc)
+    spans = tuple(CharSpan(places[ent.start][0], places[ent.end - 1][1], ent.label_) for ent in doc.ents)
+    unknown = tuple(places[token.i] for token in doc if token.ent_iob_ == "")
+    return Record(text, images, spans, line, unknown=unknown, unread=unread)
+
+
+def _places(text: str, doc: Doc) -> list[tuple[int, int]]:
+    """RETURNS (list[tuple[int, int]]): Where each token begins and ends. spaCy's reader guesses single spaces."""
+    places = []
+    end = 0
+    for token in doc:
+        start = text.find(token.text, end)
+        if start < 0 or text[end:start].strip():
+            raise ValueError(f"the tokens of a paragraph are not those of its 'raw', {text[:60]!r}")
+        end = start + len(token.text)
+        places.append((start, end))
+    return places
 
 
 def _tag(token: Any) -> str:
