@@ -18,6 +18,8 @@ WANDB = ["wandb>=0.20"]
 MLFLOW = ["mlflow>=3"]
 DEMO = ["streamlit>=1.60"]
 FUZZ = ["hypothesis>=6.100", "html5lib>=1.1", "coverage>=7.10"]
+# Version 5 needs a huggingface-hub that transformers 4.53 does not take.
+DATASETS = ["datasets>=3.2,<5"]
 BENCHMARK = ["psutil>=5.9", "threadpoolctl>=3.5"]
 DOCS = ["mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1.0"]
 TEST = [
@@ -80,6 +82,7 @@ setup(
         "openvino": OPENVINO,
         "splits": SPLITS,
         "figures": FIGURES,
+        "datasets": DATASETS,
         "tensorboard": TENSORBOARD,
         "wandb": WANDB,
         "mlflow": MLFLOW,

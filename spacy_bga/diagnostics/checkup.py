@@ -10,7 +10,14 @@ from spacy.language import Language
 from thinc.api import Config
 
 from spacy_bga.diagnostics.annotations import AnnotationCheck
-from spacy_bga.diagnostics.component import bga_component, configured_labels, image_roots, make_tokenizer, windowing
+from spacy_bga.diagnostics.component import (
+    bga_component,
+    configured_labels,
+    image_roots,
+    make_tokenizer,
+    only_aligns,
+    windowing,
+)
 from spacy_bga.diagnostics.conflicts import ConflictCheck
 from spacy_bga.diagnostics.coverage import CoverageCheck
 from spacy_bga.diagnostics.estimate import estimate
@@ -58,7 +65,10 @@ def check_data(
     reader = DocumentReader(nlp)
     known = [root for root in dict.fromkeys([*image_roots(config), *roots]) if root.is_dir()]
     images = ImageCheck(known, Gallery() if look_at_images else None)
-    labels, annotations = LabelCheck(train, configured_labels(config)), AnnotationCheck(nlp, reader)
+    labels, annotations = (
+        LabelCheck(train, configured_labels(config), only_aligns=only_aligns(config)),
+        AnnotationCheck(nlp, reader),
+    )
     conflicts, texts, coverage = ConflictCheck(), TextCheck(), CoverageCheck(train, windowing(config))
     checks: list[Check] = [labels, annotations, conflicts, texts, coverage, images]
     for source in sources:

@@ -33,6 +33,12 @@ def configured_labels(config: Mapping[str, Any]) -> Sequence[str] | None:
     return labels if isinstance(labels, list | tuple) else None  # `spacy init labels` has a reader for a file
 
 
+def only_aligns(config: Mapping[str, Any]) -> bool:
+    """RETURNS (bool): Whether the component is content with images and no label at all."""
+    component = (config.get("components") or {}).get(bga_component(config) or "") or {}
+    return component.get("score_alignment") is True
+
+
 def image_roots(config: Mapping[str, Any]) -> list[Path]:
     """RETURNS (list[Path]): Where the readers and the component look for images."""
     found: list[Path] = []

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from spacy.cli.debug_data import NEW_LABEL_THRESHOLD
 
 from spacy_bga.diagnostics.report import Cell, Finding, Section, Table
-from spacy_bga.diagnostics.sources import Document
+from spacy_bga.diagnostics.sources import FILE_READERS, Document
 
+_PAIRS = ".pairs"  # the part of a mixture from which no label is learnt
+_FIX = "read the report of convert: labels may be under a key that it does not know"
 LONG = 8  # tokens: of the entities of the published benchmarks fewer than one in a thousand has more
 
 
@@ -18,11 +20,14 @@ class LabelCheck:
 
     train (str): The split that is trained on.
     configured (Sequence[str] | None): The labels that the config gives the component, if it does.
+    only_aligns (bool): Whether the config lets the component train without any label.
     """
 
-    def __init__(self, train: str, configured: Sequence[str] | None = None) -> None:
+    def __init__(self, train: str, configured: Sequence[str] | None = None, *, only_aligns: bool = False) -> None:
         self.train = train
         self.configured = configured
+        self.only_aligns = only_aligns
+        self.entities: Counter[str] = Counter()  # by corpus, as a split may mix labelled texts with others
         self.labels: dict[str, Counter[str]] = defaultdict(Counter)
         self.lengths: dict[str, Counter[int]] = defaultdict(Counter)
         self.first: dict[tuple[str, str], str] = {}
@@ -34,6 +39,8 @@ class LabelCheck:
         split = document.source.split
         self.images[split] += bool(document.images) and document.source.uses_images
         labels, lengths = self.labels[split], self.lengths[split]
+        if document.source.reader in FILE_READERS:  # others read raw texts
+            self.entities[document.source.name] += len(document.annotation.mentions)
         for mention in document.annotation.mentions:
             length = mention.end - mention.start
             labels[mention.label] += 1
@@ -45,7 +52,7 @@ class LabelCheck:
 
     def section(self) -> Section:
         """RETURNS (Section): What was found."""
-        findings = [*self._absent(), *self._unknown(), *self._rare(), *self._lengths()]
+        findings = [*self._absent(), *self._unlabelled(), *self._unknown(), *self._rare(), *self._lengths()]
         if not any(finding.level in ("error", "warning") for finding in findings):
             findings.append(Finding("labels", "good", "All labels are in the training data often enough"))
         return Section("Labels", tuple(findings), tuple(self._tables()))
@@ -69,7 +76,11 @@ class LabelCheck:
         trained = self.labels[self.train]
         if not trained:
             if self.images[self.train]:
-                return [Finding("no-entities", "info", f"{self.train} has images and no entity: it can only align")]
+                message = f"{self.train} has images and no entity: it can only align"
+                if self.only_aligns:
+                    return [Finding("no-entities", "info", message)]
+                fix = f"{_FIX}; or set `score_alignment = true` in the component, if it is to do no more"
+                return [Finding("no-entities", "error", message, fix)]
             message = f"{self.train} has neither an entity nor an image that its reader hands on: nothing to learn from"
             fix = "check the path of the training data, and convert it from a file with annotation"
             return [Finding("no-entities", "error", message, fix)]
@@ -82,6 +93,13 @@ class LabelCheck:
                 places = tuple(self.first[split, label] for label in absent)
                 found.append(Finding("label-not-in-train", "warning", message, fix, sum(absent.values()), places))
         return found
+
+    def _unlabelled(self) -> list[Finding]:
+        """Corpora without an entity beside others that have some: what is scored by, and parts of a mixture."""
+        if not self.labels[self.train]:
+            return []
+        empty = [name for name, count in self.entities.items() if not count and not name.endswith(_PAIRS)]
+        return [Finding("no-labels", "error", f"There is no entity in {name}", _FIX) for name in empty]
 
     def _unknown(self) -> list[Finding]:
         if self.configured is None:

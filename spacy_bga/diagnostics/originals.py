@@ -15,6 +15,11 @@ _NOTICED = (
     ("orphan_tags", "I- tags that continue no entity (`convert` makes them B-, as published scores count them)"),
     ("misaligned_spans", "Spans that don't end at token borders (`convert` marks their tokens as not annotated)"),
     ("overlapping_spans", "Spans that overlap a longer one (`convert` drops them)"),
+    ("trimmed_spans", "Spans with white space at their ends (`convert` trims them)"),
+    ("shifted_spans", "Spans whose offsets count UTF-16 units (`convert` mends them)"),
+    ("moved_spans", "Spans that are elsewhere than their offsets say (`convert` finds them by their own text)"),
+    ("blank_spans", "Spans of nothing but white space (`convert` drops them)"),
+    ("discontinuous_spans", "Entities of several fragments (`convert` marks their tokens as not annotated)"),
     ("bad_lines", "Lines that can't be used (`convert` leaves them out)"),
     ("empty_posts", "Posts without text (`convert` leaves them out)"),
 )

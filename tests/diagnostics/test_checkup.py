@@ -216,9 +216,27 @@ def test_only_pairs_to_align(make_doc, save, make_config, photos):
     docs = [make_doc("a tree 🌳", None, "0.png"), make_doc(" ", None), make_doc("x", None, "1.png")]
     config = make_config(train=save(docs, "a.spacy"), images=photos)
     config["corpora"]["train"]["labelled"]["limit"] = 2
+    config["components"]["bga_ner"]["score_alignment"] = True
     found = by_kind(check_data(config))
     assert found["no-entities"][0].level == "info"
     assert found["few-documents"][0].count == 2
+
+
+@pytest.mark.parametrize("entities", [None, []])
+def test_a_labelled_corpus_without_a_label(make_doc, save, make_config, photos, entities):
+    """What is left of labels that stood under a key which nobody has read."""
+    bare = [make_doc("a tree", entities, "0.png"), make_doc("another one", entities, "1.png")]
+    labelled = [make_doc("Kevin wins", [(0, 1, "PER")]), make_doc("no name", [])]
+    config = make_config(train=save(bare, "a.spacy"), dev=save(labelled, "b.spacy"), images=photos)
+    found = by_kind(check_data(config))
+    assert found["no-entities"][0].level == "error"
+    assert "score_alignment" in found["no-entities"][0].fix
+    assert "labels" not in found  # nothing is good about them
+    config = make_config(train=save(labelled, "a.spacy"), dev=save(bare, "b.spacy"), images=photos)
+    config["corpora"]["train"]["pairs"] = {"@readers": "spacy_bga.ImageCorpus.v1", "path": config["paths"]["dev"]}
+    found = by_kind(check_data(config))
+    assert [finding.message for finding in found["no-labels"]] == ["There is no entity in dev"]
+    assert found["no-labels"][0].level == "error"
 
 
 def test_other_readers(make_config, tmp_path, make_doc, save):
@@ -228,6 +246,7 @@ def test_other_readers(make_config, tmp_path, make_doc, save):
         config["corpora"][name] = {"@readers": "spacy.JsonlCorpus.v1", "path": str(path)}
     found = by_kind(check_data(config))
     assert found["text-leak"][0].examples[0].startswith("raw raw:1 'Kevin'") or found["text-leak"][0].count == 1
+    assert "no-labels" not in found
     assert any("gone: spacy.JsonlCorpus.v1" in example for example in found["broken-file"][0].examples)
 
 
@@ -235,12 +254,12 @@ def test_originals(make_config, make_doc, save, tmp_path):
     config = make_config(train=save([make_doc("Kevin", [(0, 1, "PER")])], "a.spacy"), images=tmp_path)
     good, conll, lines = tmp_path / "good.txt", tmp_path / "train.txt", tmp_path / "train.jsonl"
     good.write_text("Kevin\tB-PER\n", encoding="utf8")
-    conll.write_text("IMGID:1\nKevin\tI-PER\nwins\tO\n\nin\tO\nParis\tI-LOC\n", encoding="utf8")
+    conll.write_text("IMGID:1\nKevin\tI-PER\nwins\tO\nNBA\tB-ORG\n\nin\tO\nParis\tI-LOC\n", encoding="utf8")
     spans = [{"start": 0, "end": 3, "label": "PER"}]
     lines.write_text(json.dumps({"text": "Kevin wins", "spans": spans}) + "\n[]\n", encoding="utf8")
     found = by_kind(check_data(config, originals=[good, conll, lines, tmp_path / "absent.txt"]))
     assert "nothing to mend in 1 documents" in found["original"][0].message
     assert (found["orphan-tags"][0].level, found["orphan-tags"][0].count) == ("warning", 2)
-    assert found["misaligned-spans"][0].examples == ("train.jsonl:1: misaligned span",)
+    assert found["misaligned-spans"][0].examples[0].startswith("train.jsonl:1: misaligned span: 'Kev' (PER)")
     assert found["bad-lines"][0].count == 1
     assert "B330" in found["unreadable-original"][0].message
