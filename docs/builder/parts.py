@@ -38,7 +38,7 @@ def _example(command: str) -> str:
 
 def default_config() -> str:
     """RETURNS (str): The default config of `bga_ner`, with its comments."""
-    config = ast.literal_eval(str(_package()["pipeline.bga_ner.DEFAULT_CONFIG"].value))
+    config = ast.literal_eval(str(_package()["pipeline.default_config.DEFAULT_CONFIG"].value))
     return f"```ini\n{config.strip()}\n```\n"
 
 

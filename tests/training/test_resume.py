@@ -154,6 +154,7 @@ def test_goes_on_for_longer(run: Train, whole: Path):
     assert_same(whole, run("out", resume=True))  # nothing is left to do
 
 
+@pytest.mark.filterwarnings("ignore:.W213.")  # nothing is to be learnt here
 def test_patience_is_remembered(run: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     settings = {"training.patience": 4, "training.optimizer.learn_rate.initial_rate": 0.0}
     keep_snapshots(monkeypatch, tmp_path / "whole", [2, 3])
