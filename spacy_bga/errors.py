@@ -190,8 +190,8 @@ class Errors(metaclass=_Coded):
     B310 = "{path}, line {line}: {reason}. Expected an IMGID line, TOKEN<TAB>TAG, or a blank line between posts."
     B320 = '{path}, line {line}: {reason}. Expected an object with "text", and optionally "image" and "spans".'
     B321 = (
-        "{place}: the key '{key}' holds spans, but they would not be read. Rename it to 'spans', name the format of the "
-        "tool that wrote it by --format, or leave out --strict."
+        "{place}: the key '{key}' holds spans, but they would not be read. Rename it to 'spans', name the format of "
+        "the tool that wrote it by --format, or leave out --strict."
     )
     B322 = "{path}, line {line}: {reason}. It was read as {format}; name another --format if it is none."
     B330 = "There is no file {path} to convert, and no folder of brat or Hugging Face datasets."

@@ -119,6 +119,7 @@ def test_strict_limit_and_format(jsonl, conll, tmp_path):
         ({"output": "a.bin"}, "B332"),
         ({"format": "xml"}, "B334"),
         ({"lang": "qqq"}, "B336"),
+        ({"offsets": "bytes"}, "B339"),
     ],
 )
 def test_errors_say_what_is_wrong(conll, tmp_path, monkeypatch, settings, code):
@@ -133,6 +134,38 @@ def test_nothing_to_write(tmp_path):
     source.write_text('{"txt": "wrong key"}\n', encoding="utf8")
     with pytest.raises(BGAError, match=r"(?s)B333.*line 1"):
         convert(source, tmp_path / "a.spacy")
+
+
+def test_conll_as_others_write_it(tmp_path, photos):
+    """Tags of other schemes, four columns, and pictures that are spelt otherwise than their ids."""
+    for old, new in (("0.jpg", "7.JPG"), ("3.jpg", "3.tif")):
+        (photos / old).rename(photos / new)
+    source = tmp_path / "posts.txt"
+    source.write_text(
+        "-DOCSTART- -X- O B-MISC\n\nIMGID:7\nKevin NNP B-NP B-PER\nDurant NNP I-NP E-PER\n\n"
+        "IMGID:1.jpg\n\nlove VB O O\nParis NNP B-NP S-LOC\n\nIMGID:3\nfine JJ O O\n",
+        encoding="utf8",
+    )
+    report = convert(source, tmp_path / "a.spacy", images=photos, strict=True)
+    docs = docs_of(tmp_path / "a.spacy")
+    assert [[(e.text, e.label_) for e in doc.ents] for doc in docs] == [
+        [("Kevin Durant", "PER")],
+        [("Paris", "LOC")],
+        [],
+    ]
+    assert [doc._.image for doc in docs] == ["7.JPG", "1.jpg", "3.tif"]
+    assert (report.tag_scheme, report.orphan_tags, report.images_missing, report.empty_posts) == ("IOBES", 0, 0, 0)
+    assert "IOBES" in report.to_text()
+
+
+def test_a_bad_line_of_conll_costs_its_post_alone(tmp_path):
+    source = tmp_path / "posts.txt"
+    source.write_text("one\tO\n\ntwo\tnonsense\n\nthree\tB-PER\n", encoding="utf8")
+    report = convert(source, tmp_path / "a.spacy")
+    assert (report.documents, report.bad_lines, report.formats) == (2, 1, {"conll": 2})
+    assert "line 3" in report.problems[0]
+    with pytest.raises(BGAError, match=r"B310.*line 3"):
+        convert(source, tmp_path / "a.spacy", strict=True)
 
 
 def test_label_map():
