@@ -521,8 +521,8 @@ class Warnings(metaclass=_Coded):
         "the images, or does `image_attr` name another attribute? If there are none, set `vision_encoder = null`."
     )
     W215 = (
-        "{number} texts have several images, of which the first {used} are used, since `max_crops` = {crops}. Set "
-        "`max_crops` higher if the others are crops of the first one."
+        "{number} texts have several images. Beside the first one, `max_crops` = {crops} of them are used: set it "
+        "higher if they are crops of the first one."
     )
     W216 = (
         "'{name}' has no rehearsal, and nothing was learnt: mix examples of what it knows into those of `nlp.update`."

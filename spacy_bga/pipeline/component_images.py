@@ -52,8 +52,8 @@ class ComponentImages:
             return []
 
     def of_all(self, examples: Iterable[Example]) -> list[list[Source]]:
-        """RETURNS (list[list[Union[str, bytes]]]): As `of`; one warning tells of all that can't be used. None at all for
-        a component that can't learn from images."""
+        """RETURNS (list[list[Union[str, bytes]]]): As `of`; one warning tells of all that can't be used. There are none
+        for a component that can't learn from images."""
         if not self._component.model.attrs["settings"].sees:
             return [[] for _ in examples]
         images = [self.of(example) for example in examples]
@@ -76,7 +76,7 @@ class ComponentImages:
             warnings.warn(Warnings.W214.format(name=own.name, number=len(images), attr=own.image_attr), stacklevel=3)
         used = 1 + config.max_crops
         if several := sum(len(sources) > used for sources in images):
-            warnings.warn(Warnings.W215.format(number=several, used=used, crops=config.max_crops), stacklevel=3)
+            warnings.warn(Warnings.W215.format(number=several, crops=config.max_crops), stacklevel=3)
 
     def features(self) -> ImageFeatures | None:
         """RETURNS (Optional[ImageFeatures]): Of the images to learn from; None for a text-only aligner. Raises a

@@ -1,8 +1,8 @@
 """Workers forked after threads have tagged: none of them waits for a thread that it does not have.
 
-A worker was reported once that span in the memory manager of MKL. Of 200 that were forked after 8 threads had tagged, none
-did, with `MKL_DISABLE_FAST_MM=1` or without: `limit_worker_threads` leaves each of them one thread. The few here are what
-a test has time for.
+A worker was reported once that span in the memory manager of MKL. Of 200 that were forked after 8 threads had tagged,
+none did, with `MKL_DISABLE_FAST_MM=1` or without: `limit_worker_threads` leaves each of them one thread. The few here
+are what a test has time for.
 """
 
 from __future__ import annotations

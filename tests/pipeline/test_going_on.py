@@ -15,7 +15,7 @@ from thinc.api import Adam, Optimizer, warmup_linear
 from spacy_bga.pipeline.pace import GOING_ON, IDLE_UPDATES, Pace
 from tests.pipeline.conftest import POSTS, aligner_of, found, make_example, make_examples, pipe_of
 
-HEIGHT = 0.01
+HEIGHT = 0.03
 SCHEDULE = {
     "@schedules": "warmup_linear.v1",
     "warmup_steps": 10,

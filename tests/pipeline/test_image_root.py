@@ -142,6 +142,7 @@ def test_several_pictures(make_nlp, max_crops: int, told: int, recwarn: pytest.W
     for i in (1, 2):
         examples[i].reference._.image = [encode_picture(seed) for seed in range(i + 1)]
     recwarn.clear()
+    warnings.simplefilter("always")
     nlp.initialize(lambda: examples)
     messages = [str(warning.message) for warning in recwarn]
     assert [message.split()[1] for message in messages if "W215" in message] == ([str(told)] if told else [])

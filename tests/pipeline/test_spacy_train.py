@@ -18,8 +18,6 @@ from spacy.util import load_config
 from tests.conftest import encode_picture
 from tests.pipeline.conftest import POSTS, found, make_example, pipe_of
 
-pytestmark = pytest.mark.filterwarnings("ignore:.W215.")  # pairs have a crop that is not used
-
 CONFIG = """
 [paths]
 train = null
