@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DEFAULT_CONFIG = """
 [bga_ner]
-# What the learning rate is multiplied by. With spaCy's default, 0.001, these are right: a pretrained encoder is ruined
+# What spaCy's learning rate is multiplied by. With its default, 0.001, these are right: a pretrained encoder is ruined
 # at the rate that a CRF needs, and what words look like has to be read before it knows the training's names by heart.
 rate_scales = {"encoder": 0.1, "generator": 0.5, "head": 1.0, "reader": 10.0}
 # Entities already on a Doc are kept, and new ones that overlap them dropped; true replaces them all.

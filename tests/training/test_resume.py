@@ -251,7 +251,7 @@ class TestRefused:
         )
 
     def test_other_data(self, run: Train, out: Path, overrides: Overrides):
-        self.check(run, out, "B675", {"paths.train": overrides["paths.pairs"]})
+        self.check(run, out, "B675", {"paths.train": overrides["paths.dev"]})
 
     @pytest.mark.parametrize(
         ("limit", "message"),
