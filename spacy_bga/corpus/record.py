@@ -86,6 +86,14 @@ class _Counting:
         return SpanCounts(**self.counts, messages=tuple(self.messages))
 
 
+@dataclass(frozen=True)
+class _Tokens:
+    """A document and its text, which spaCy puts together anew each time that it is asked."""
+
+    doc: Doc
+    text: str
+
+
 def record_to_doc(
     record: Record,
     make_doc: Callable[[str], Doc],
@@ -108,6 +116,7 @@ def record_to_doc(
         happened to its spans.
     """
     doc = make_doc(record.text)
+    tokens = _Tokens(doc, doc.text)
     if record.spans is None:
         return doc, SpanCounts()
     counting = _Counting()
@@ -116,20 +125,20 @@ def record_to_doc(
         counting.add("shifted", "shifted_spans", "")
     for moved in settled.moved:
         counting.add("moved", "moved_spans", f"moved span: {_name(record.text, moved)} was found by its own text")
-    unknown = {token.i for start, end in record.unknown for token in _touched(doc, start, end)}
+    unknown = {token.i for start, end in record.unknown for token in _touched(tokens, start, end)}
     for span in settled.lost:
         message = (
             f"misaligned span: at {span.start} to {span.end} stands another text than {span.text!r} ({span.label})"
         )
         counting.add("misaligned", "misaligned_spans", message)
-        unknown.update(token.i for token in _touched(doc, span.start, span.end))
-    aligned = _align(doc, settled.spans, label_map or {}, unknown, counting, certain=offsets != "auto")
+        unknown.update(token.i for token in _touched(tokens, span.start, span.end))
+    aligned = _align(tokens, settled.spans, label_map or {}, unknown, counting, certain=offsets != "auto")
     _set_entities(doc, aligned, unknown, counting)
     return doc, counting.done()
 
 
 def _align(
-    doc: Doc,
+    tokens: _Tokens,
     spans: Sequence[CharSpan],
     labels: Mapping[str, str],
     unknown: set[int],
@@ -138,51 +147,55 @@ def _align(
     certain: bool,
 ) -> list[Span]:
     """Find the tokens of spans, without white space at their ends. Those of what fits no tokens become unknown."""
-    elsewhere = [None] * len(spans) if certain else _suspected(doc, spans)
+    elsewhere = [None] * len(spans) if certain else _suspected(tokens, spans)
     aligned = []
     for span, other in zip(spans, elsewhere, strict=True):
         # If emoji count as two in this text, then what fits tokens all the same does so by chance.
-        found = None if other else _exact(doc, span, labels)
-        bare = trim(doc.text, span)
+        found = None if other else _exact(tokens, span, labels)
+        bare = trim(tokens.text, span)
         if other is None and bare is None:
-            counting.add("blank", "blank_spans", f"blank span: {_name(doc.text, span)} is nothing but white space")
+            counting.add("blank", "blank_spans", f"blank span: {_name(tokens.text, span)} is nothing but white space")
         elif found is None:
             unknown.update(
-                token.i for place in (span, other or span) for token in _touched(doc, place.start, place.end)
+                token.i for place in (span, other or span) for token in _touched(tokens, place.start, place.end)
             )
-            counting.add("misaligned", "misaligned_spans", _misaligned(doc, bare or span, suspected=other is not None))
+            counting.add(
+                "misaligned", "misaligned_spans", _misaligned(tokens, bare or span, suspected=other is not None)
+            )
             if other is not None:
                 counting.counts["suspected"] = counting.counts.get("suspected", 0) + 1
         else:
             if bare != span:
-                counting.add("trimmed", "trimmed_spans", f"trimmed span: {_name(doc.text, span)}")
+                counting.add("trimmed", "trimmed_spans", f"trimmed span: {_name(tokens.text, span)}")
             aligned.append(found)
     return aligned
 
 
-def _exact(doc: Doc, span: CharSpan, labels: Mapping[str, str]) -> Span | None:
+def _exact(tokens: _Tokens, span: CharSpan, labels: Mapping[str, str]) -> Span | None:
     """RETURNS (Span | None): The tokens of a span without white space at its ends, if it ends at their borders."""
-    bare = trim(doc.text, span)
-    return None if bare is None else doc.char_span(bare.start, bare.end, label=labels.get(bare.label, bare.label))
+    bare = trim(tokens.text, span)
+    return (
+        None if bare is None else tokens.doc.char_span(bare.start, bare.end, label=labels.get(bare.label, bare.label))
+    )
 
 
-def _suspected(doc: Doc, spans: Sequence[CharSpan]) -> list[CharSpan | None]:
+def _suspected(tokens: _Tokens, spans: Sequence[CharSpan]) -> list[CharSpan | None]:
     """RETURNS (list[CharSpan | None]): Where spans stand if their offsets count UTF-16 units: those that would stand
     elsewhere, and only if not all spans fit tokens as they are, but all would then."""
     nowhere: list[CharSpan | None] = [None] * len(spans)
-    if not has_wide(doc.text) or all(_exact(doc, span, {}) is not None for span in spans):
+    if not has_wide(tokens.text) or all(_exact(tokens, span, {}) is not None for span in spans):
         return nowhere
-    positions = unit_positions(doc.text)
+    positions = unit_positions(tokens.text)
     moved = [to_characters(positions, span) for span in spans]
-    if any(span is None or _exact(doc, span, {}) is None for span in moved):
+    if any(span is None or _exact(tokens, span, {}) is None for span in moved):
         return nowhere
     return [other if other != span else None for span, other in zip(spans, moved, strict=True)]
 
 
-def _misaligned(doc: Doc, span: CharSpan, *, suspected: bool) -> str:
-    tokens = " ".join(f"[{token.text}]" for token in _touched(doc, span.start, span.end))
+def _misaligned(tokens: _Tokens, span: CharSpan, *, suspected: bool) -> str:
+    around = " ".join(f"[{token.text}]" for token in _touched(tokens, span.start, span.end))
     cause = ", which fits if emoji count as two characters (UTF-16)" if suspected else ""
-    return f"misaligned span: {_name(doc.text, span)} in the tokens {tokens[:80] or '(none)'}{cause}"
+    return f"misaligned span: {_name(tokens.text, span)} in the tokens {around[:80] or '(none)'}{cause}"
 
 
 def _set_entities(doc: Doc, aligned: list[Span], unknown: set[int], counting: _Counting) -> None:
@@ -199,12 +212,12 @@ def _set_entities(doc: Doc, aligned: list[Span], unknown: set[int], counting: _C
     doc.set_ents(entities, missing=[doc[i : i + 1] for i in sorted(unknown)], default="outside")
 
 
-def _touched(doc: Doc, start: int, end: int) -> Span:
+def _touched(tokens: _Tokens, start: int, end: int) -> Span:
     """RETURNS (Span): The tokens of which some character is within the offsets; it may be empty."""
-    length = len(doc.text)
+    length = len(tokens.text)
     start, end = min(start, length), min(end, length)
-    found = doc.char_span(start, end, alignment_mode="expand") if start < end else None
-    return doc[0:0] if found is None else found
+    found = tokens.doc.char_span(start, end, alignment_mode="expand") if start < end else None
+    return tokens.doc[0:0] if found is None else found
 
 
 def _name(text: str, span: CharSpan) -> str:

@@ -45,7 +45,10 @@ def make_aligner(text: Path, vision: Path | None, layers: int, **settings: objec
         image_size=32,
         **settings,
     )
-    return BGAModel(config, text_encoder, vision_encoder).eval().requires_grad_(False)
+    aligner = BGAModel(config, text_encoder, vision_encoder).eval().requires_grad_(False)
+    if aligner.words is not None:
+        aligner.words.trust.fill_(0.5)  # else nothing is read
+    return aligner
 
 
 def window(*sizes: int) -> TextBatch:
