@@ -32,6 +32,7 @@ from spacy_bga.evaluation.records import read_json, write_json
 RECORDS = Path("docs/runs/uptake")
 EVIDENCE = Path("docs/evidence/uptake.json")
 PAGE = Path("docs/uptake.md")
+POINTING = Path("docs/evidence/pointing.json")
 WORK = Path("training/uptake")
 ARMS = ("text_only", "bga", "bga_shuffled")
 BENCHMARKS = {"coined_one": {"per_name": 6, "most": 1}, "coined_many": {"per_name": 10, "most": 3}}
@@ -210,6 +211,9 @@ def evidence() -> dict[str, Any]:
     main_job = Path("metrics/uptake.json")
     if main_job.exists():  # of `python -m spacy project run all`
         found["main_job"] = read_json(main_job)
+    pointing = read_json(POINTING) or {}
+    if "words" in pointing:  # of `python -m spacy_bga pointing ... --name words`
+        found["pointing"] = pointing["words"]
     return found
 
 

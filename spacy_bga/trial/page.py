@@ -40,7 +40,7 @@ def render_findings(findings: Findings, materials: Materials) -> str:
         "",
         f"**{findings.sentence}**",
         "",
-        f"F1 of the entities of {materials.posts['test']:,} posts, mean of {findings.seeds} seeds:",
+        f"F1 of the entities of {materials.posts['test']:,} posts, {_seeds(findings.seeds)}:",
         "",
         table(["names", "entities", *ARMS], rows),
         f"- Headroom: text alone would gain {findings.headroom:.1f} points if all its kinds were right. "
@@ -92,6 +92,10 @@ def write_posts(materials: Materials, output: Path) -> int:
     )
     page.to_disk(output)
     return len(some)
+
+
+def _seeds(number: int) -> str:
+    return "one seed" if number == 1 else f"mean of {number} seeds"
 
 
 def _notice(doc: Doc, alone: Doc) -> str:
