@@ -150,41 +150,56 @@ def without_images(corpus: Path, output: Path) -> None:
     DocBin(docs=docs).to_disk(output)
 
 
-def twitter(lab: Lab, benchmark: str, seed: int, pairs: Path) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): F1 on Twitter-2017's test of a tagger that begins from an aligner of real pairs."""
+def twitter(lab: Lab, benchmark: str, seed: int, arms: Sequence[str], pairs: Path) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): F1 on Twitter-2017's test, of text alone and of a tagger that begins from an aligner of
+    real pairs, with the same seed."""
     data, folder = Path("corpus/twitter2017"), lab.work / "twitter2017"
     aligner = folder / "align"
-    features = ("--paths.features", "corpus/features")
-    if not (aligner / "model-last").exists():
-        command = ("spacy", "train", "configs/align.cfg", "--output", str(aligner), *features, *schedule(3000, 1000))
+    if "bga" in arms and not (aligner / "model-last").exists():
+        command = ("spacy", "train", "configs/align.cfg", "--output", str(aligner), *schedule(3000, 1000))
         paths = {"train": "corpus/pairs/train", "dev": "corpus/pairs/dev/news.spacy", "images": pairs}
         given = [part for name, path in paths.items() for part in (f"--paths.{name}", str(path))]
-        run(*command, *given, log=folder / "align.log")
+        run(*command, *given, "--paths.features", "corpus/features", log=folder / "align.log")
     limit = TWITTER[benchmark]
-    steps, every = (228, 76) if limit else (844, 211)  # as text alone was trained
-    output = folder / f"bga-{benchmark}-seed{seed}{lab.name}"
+    steps, every = (228, 76) if limit else (844, 211)
     train = folder / "train.spacy"
     without_images(data / "train.spacy", train)
-    paths = {"train": train, "dev": data / "dev.spacy", "aligner": aligner / "model-last"}
-    given = [part for name, path in paths.items() for part in (f"--paths.{name}", str(path))]
-    given += ["--training.batcher.size", "16", "--corpora.train.labelled.limit", str(limit), *lab.overrides]
-    command = ("spacy", "train", "configs/starter.cfg", "--output", str(output), "--system.seed", str(seed))
-    seconds = run(*command, *given, *schedule(steps, every), log=output.with_suffix(".log"))
-    scores = output.with_suffix(".json")
-    command = ("spacy", "evaluate", f"{output}/model-best", f"{data}/test.spacy", "--output", str(scores))
-    run(*command, log=output.with_suffix(".log"))
-    shutil.rmtree(output)
-    return {"bga": {"f1": round(100 * read_json(scores)["ents_f"], 2)}, "seconds": {"bga": round(seconds, 1)}}
+    found: dict[str, Any] = {"seconds": {}}
+    for arm in arms:
+        output = folder / f"{arm}-{benchmark}-seed{seed}{lab.name}"
+        given = ["--paths.train", str(train), "--paths.dev", str(data / "dev.spacy"), "--training.batcher.size", "16"]
+        if arm == "bga":
+            given += ["--paths.aligner", f"{aligner}/model-last", "--corpora.train.labelled.limit", str(limit)]
+            given += lab.overrides
+        else:
+            given += ["--corpora.train.limit", str(limit)]
+        config = "starter" if arm == "bga" else "text_only"
+        command = ("spacy", "train", f"configs/{config}.cfg", "--output", str(output), "--system.seed", str(seed))
+        seconds = run(*command, *given, *schedule(steps, every), log=output.with_suffix(".log"))
+        scores = output.with_suffix(".json")
+        command = ("spacy", "evaluate", f"{output}/model-best", f"{data}/test.spacy", "--output", str(scores))
+        run(*command, log=output.with_suffix(".log"))
+        shutil.rmtree(output)
+        found[arm] = {"f1": round(100 * read_json(scores)["ents_f"], 2)}
+        found["seconds"][arm] = round(seconds, 1)
+    return found
 
 
 def do(lab: Lab, benchmark: str, seed: int, *, pairs: Path, arms: Sequence[str]) -> None:
-    """Do one run, unless it is recorded."""
+    """Do one run, as far as it isn't recorded."""
     path = lab.record(benchmark, seed)
-    if path.exists():
+    known = read_json(path) or {}
+    missing = [arm for arm in arms if arm not in known and (benchmark in BENCHMARKS or arm != "bga_shuffled")]
+    if not missing:
         return
     made = commit()
-    found = twitter(lab, benchmark, seed, pairs) if benchmark in TWITTER else coined(lab, benchmark, seed, arms)
-    write_json(path, {"benchmark": benchmark, "seed": seed, "overrides": list(lab.overrides), "commit": made, **found})
+    if benchmark in TWITTER:
+        found = twitter(lab, benchmark, seed, missing, pairs)
+    else:
+        found = coined(lab, benchmark, seed, missing)
+    head = {"benchmark": benchmark, "seed": seed, "overrides": list(lab.overrides), "commit": made}
+    seconds = {**known.get("seconds", {}), **found["seconds"]}
+    write_json(path, {**head, **known, **found, "seconds": seconds})
     print(path, {name: part["f1"] for name, part in found.items() if "f1" in part}, flush=True)
 
 
@@ -200,14 +215,9 @@ def evidence() -> dict[str, Any]:
         runs = list(records(benchmark))
         found[benchmark] = {arm: [r[arm]["f1"] for r in runs] for arm in ARMS}
         found[benchmark]["probe"] = [r["probe"]["rows"][0]["generated"] for r in runs]
-    for benchmark, limit in TWITTER.items():
-        name = "text_only" if limit else "text_only_all"
-        # Recorded on another machine, with the config of text alone as it is today.
-        recorded = sorted(Path("docs/runs/labels").glob(f"{name}-seed*.json"))
-        found[benchmark] = {
-            "text_only": [read_json(path)["f1"] for path in recorded],
-            "bga": [r["bga"]["f1"] for r in records(benchmark)],
-        }
+    for benchmark in TWITTER:
+        runs = list(records(benchmark))
+        found[benchmark] = {arm: [r[arm]["f1"] for r in runs if arm in r] for arm in ("text_only", "bga")}
     main_job = Path("metrics/uptake.json")
     if main_job.exists():  # of `python -m spacy project run all`
         found["main_job"] = read_json(main_job)
