@@ -449,6 +449,10 @@ class Errors(metaclass=_Coded):
         "No post of {path} has an image, and there are no pairs with images: give the posts' image root with --images, "
         "or texts with images with --pairs."
     )
+    B692 = (
+        "{path} holds a trial of something else: {other} differ. Give this one another folder with --output, or delete "
+        "that one."
+    )
 
     # 72x to 74x: input from outside
     B720 = "A text has to be a string, but this is of the type {type}."

@@ -43,7 +43,16 @@ def trial_command(
     from spacy_bga.trial.verdict import Findings
 
     with exit_on_error():
-        materials = gather(labelled, output, test=test, images=images, pairs=pairs, pair_images=pair_images, lang=lang)
+        materials = gather(
+            labelled,
+            output,
+            test=test,
+            images=images,
+            pairs=pairs,
+            pair_images=pair_images,
+            lang=lang,
+            tell=typer.echo,
+        )
         trial = Trial(materials, minutes, seeds, lang, text_encoder, vision_encoder)
         found = []
         for scores in trial.run():

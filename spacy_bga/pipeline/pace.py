@@ -13,9 +13,8 @@ from spacy_bga.errors import Warnings
 
 IDLE_UPDATES = 5  # with a rate of 0, before it is told: a warm-up begins with one
 MOST_STEPS = 100_000  # of a schedule, in search of its height
-# Of that height, for what has been trained before. Chosen so that ten updates of one post each cost less than a point
-# of F1 of what was known: on the embedded corpus, 140 posts, three draws each, 0.8 with posts of another kind and 0.0
-# with posts of its own; a tenth cost 2.
+# Of that height, for what has been trained before: a few updates on a few posts, far from what it knows, must not cost
+# what it knows.
 GOING_ON = 0.02
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from spacy.language import Language
 
+from spacy_bga.errors import BGAError, Errors
 from spacy_bga.evaluation.comparison import Verdict
 from spacy_bga.evaluation.judged import judge_corpus
 from spacy_bga.evaluation.records import read_json, write_json
@@ -45,7 +46,9 @@ class Trial:
 
         YIELDS (dict): Of each seed, by arm: "counts", for each slice (n, 3) of the test posts, "seconds", and of BGA
             its "trust".
+        RAISES (BGAError): The folder holds a trial of other data or settings.
         """
+        self._check()
         spent = 0.0
         for seed in range(self.most_seeds):
             if seed and spent * (seed + 1) / seed > 60 * self.minutes:
@@ -53,6 +56,17 @@ class Trial:
             found = {arm: self._arm(arm, seed) for arm in ARMS}
             spent += sum(scores["seconds"] for scores in found.values())
             yield found
+
+    def _check(self) -> None:
+        """Raise a BGAError if what is there already was made of something else; note what this one is made of."""
+        settings = {"data": self.materials.digest, "minutes": self.minutes, "lang": self.lang}
+        settings |= {"text_encoder": self.text_encoder, "vision_encoder": self.vision_encoder}
+        path = self.materials.folder / "settings.json"
+        known = read_json(path)
+        if known is not None and known != settings:
+            other = ", ".join(name for name, value in settings.items() if known.get(name) != value)
+            raise BGAError(Errors.B692.format(path=self.materials.folder, other=other))
+        write_json(path, settings)
 
     def _arm(self, arm: str, seed: int) -> dict[str, Any]:
         from spacy_bga.training.train import train

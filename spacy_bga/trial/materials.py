@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +24,13 @@ SHARES = {"test": 0.25, "dev": 0.15}  # of the posts; the others are to learn fr
 class Materials:
     """The corpora of a trial, all of them .spacy files in one folder.
 
-    folder (Path): The folder. images, pair_images (Optional[Path]): The image roots of posts and pairs.
+    folder (Path): The folder. digest (str): Of their texts, entities and images.
+    images, pair_images (Optional[Path]): The image roots of posts and pairs.
     posts (dict[str, int]): How many posts are in "train", "dev" and "test". pairs (int): Image-text pairs.
     """
 
     folder: Path
+    digest: str
     images: Path | None
     pair_images: Path | None
     posts: dict[str, int]
@@ -67,6 +70,7 @@ def gather(
     pair_images: Path | None = None,
     lang: str = "en",
     seed: int = 0,
+    tell: Callable[[str], None] = lambda message: None,
 ) -> Materials:
     """Read a user's files, and write the corpora of a trial. The same text is never in two of its parts.
 
@@ -75,19 +79,21 @@ def gather(
     images (Optional[Path]): The image root of the posts. pairs (Optional[Path]): Texts with images and no labels, such
         as a catalogue, and pair_images (Optional[Path]): their image root; by default the folder that they are in.
     lang (str): The language whose tokenizer to use. seed (int): Of the split and of the shuffling.
+    tell (Callable): Called with the report of each conversion, and with what is left out.
     RETURNS (Materials): The corpora.
     RAISES (BGAError): A file can't be read, there are too few posts with entities, or no picture at all.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    posts = _annotated(_read(labelled, folder, images, lang))
-    given = _annotated(_read(test, folder, images, lang)) if test is not None else []
+    posts = _annotated(_read(labelled, folder, images, lang, tell))
+    given = _annotated(_read(test, folder, images, lang, tell)) if test is not None else []
     parts = _split(posts, given, seed=seed)
     if min(len(parts["train"]), len(parts["test"])) < LEAST_POSTS // 4 or len(posts) < LEAST_POSTS:
         raise BGAError(Errors.B690.format(number=len(posts), path=labelled, least=LEAST_POSTS))
     root = pair_images if pair_images is not None else pairs.parent if pairs is not None else None
-    shown = [doc for doc in _read(pairs, folder, root, lang) if get_images(doc)] if pairs is not None else []
+    shown = [doc for doc in _read(pairs, folder, root, lang, tell) if get_images(doc)] if pairs is not None else []
     if not any(get_images(doc) for doc in [*parts["train"], *shown]):
         raise BGAError(Errors.B691.format(path=labelled))
+    digest = _digest([*parts.values(), shown])  # before images change hands
     for name, docs in {**parts, "pairs": shown}.items():
         if docs:
             write_docs(docs, folder / f"{name}.spacy")
@@ -95,22 +101,34 @@ def gather(
         if docs:
             permute_images(docs, seed=seed)
             write_docs(docs, folder / f"{name}_shuffled.spacy")
-    return Materials(folder, images, root, {name: len(docs) for name, docs in parts.items()}, len(shown))
+    return Materials(folder, digest, images, root, {name: len(docs) for name, docs in parts.items()}, len(shown))
 
 
-def _read(path: Path, folder: Path, images: Path | None, lang: str) -> list[Doc]:
+def _read(path: Path, folder: Path, images: Path | None, lang: str, tell: Callable[[str], None]) -> list[Doc]:
     register_image_extension()
     if path.suffix != ".spacy":
         converted = folder / "converted" / f"{path.stem}.spacy"
-        convert(path, converted, images=images, lang=lang)
+        tell(f"{path}\n{convert(path, converted, images=images, lang=lang).to_text()}")
         path = converted
     if not path.is_file():
         raise BGAError(Errors.B330.format(path=path))
     docs = list(DocBin().from_disk(path).get_docs(spacy.blank(lang).vocab))
     if images is None:  # there is no place to look for them
-        for doc in docs:
+        named = [doc for doc in docs if any(isinstance(image, str) for image in get_images(doc))]
+        for doc in named:
             doc._.image = [image for image in get_images(doc) if isinstance(image, bytes)] or None
+        if named:
+            tell(f"{len(named):,} texts of {path.name} name image files, which are left out: no image root was given.")
     return docs
+
+
+def _digest(parts: Iterable[Sequence[Doc]]) -> str:
+    total = hashlib.sha256()
+    for docs in parts:
+        for doc in docs:
+            entities = [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents]
+            total.update(repr((doc.text, entities, get_images(doc))).encode("utf8", "surrogatepass"))
+    return total.hexdigest()
 
 
 def _annotated(docs: Sequence[Doc]) -> list[Doc]:

@@ -71,3 +71,15 @@ def test_too_few_posts(tmp_path: Path):
 def test_no_picture_at_all(tmp_path: Path):
     with pytest.raises(BGAError, match=r"B691.*--images.*--pairs"):
         gather(write_posts(tmp_path, images=False), tmp_path / "trial")
+
+
+def test_what_is_left_out_is_told(tmp_path: Path):
+    """What a conversion found, and pictures without a place to look for them."""
+    told: list[str] = []
+    path = write_posts(tmp_path)
+    gather(path, tmp_path / "trial", images=tmp_path, tell=told.append)
+    assert "Documents" in told[0]
+    again = tmp_path / "trial" / "converted" / "posts.spacy"
+    told.clear()
+    gather(again, tmp_path / "other", pairs=path, tell=told.append)
+    assert "40 texts of posts.spacy name image files, which are left out" in told[0]

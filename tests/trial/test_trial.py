@@ -67,6 +67,21 @@ def test_a_trial_and_its_second_start(tmp_path: Path, encoders: tuple[Path, Path
     assert not trained
     assert same == found
     assert found["sentence"] in again
+    other = CliRunner().invoke(
+        app,
+        [
+            "trial",
+            str(tmp_path / "posts.jsonl"),
+            "--pairs",
+            str(tmp_path / "pairs.jsonl"),
+            "--output",
+            str(tmp_path / "trial"),
+            "--minutes",
+            "2",
+        ],
+    )
+    assert other.exit_code == 1
+    assert "B692" in other.output
 
 
 def test_pictures_that_tell_nothing_do_not_pay(tmp_path: Path, encoders: tuple[Path, Path]):
