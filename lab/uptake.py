@@ -11,11 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +23,7 @@ from spacy.vocab import Vocab
 
 from lab.coined import generate
 from lab.page import render
+from lab.running import run, schedule
 from spacy_bga.evaluation.provenance import commit
 from spacy_bga.evaluation.records import read_json, write_json
 
@@ -56,28 +54,6 @@ class Lab:
 
     def record(self, benchmark: str, seed: int) -> Path:
         return RECORDS / f"{benchmark}{'-' + self.name if self.name else ''}-seed{seed}.json"
-
-
-def run(*command: str, log: Path) -> float:
-    """Run a command on one thread. RETURNS (float): The seconds that it took. Raises a RuntimeError if it fails."""
-    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    started = time.monotonic()
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", encoding="utf8") as file:
-        done = subprocess.run([sys.executable, "-m", *command], stdout=file, stderr=subprocess.STDOUT, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed, see {log}")
-    return time.monotonic() - started
-
-
-def schedule(steps: int, every: int) -> tuple[str, ...]:
-    settings = {
-        "training.max_steps": steps,
-        "training.eval_frequency": every,
-        "training.optimizer.learn_rate.total_steps": steps,
-        "training.optimizer.learn_rate.warmup_steps": round(steps / 10),
-    }
-    return tuple(part for name, value in settings.items() for part in (f"--{name}", str(value)))
 
 
 def coined_corpus(folder: Path, seed: int, settings: dict[str, Any]) -> None:
