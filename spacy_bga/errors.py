@@ -118,6 +118,11 @@ class Errors(metaclass=_Coded):
         "Only a BGA layer can attend to the real features of an image. Set `bga_layers = 1` or more, or leave out "
         "`real_context` and `visual_context`."
     )
+    B134 = "Given features have no encoder that could learn. Set `train_vision = false`."
+    B135 = (
+        "This aligner learnt from given features, so it has no vision encoder for images. Give the features of these, "
+        "by `visual_features` and keys in `Doc._.image`."
+    )
     B114 = (
         "A vision encoder that learns has no fixed features to standardise. Set `standardize = false`, or "
         "`train_vision = false`."
@@ -146,6 +151,7 @@ class Errors(metaclass=_Coded):
         "that holds the images, read the texts with `spacy_bga.ImageCorpus.v1`, or give the images' content as bytes."
     )
     B208 = "With `visual_grid` = 0 an image has no patches to point at, only [CLS]. Train with 4, say."
+    B209 = "Given features without a `grid` have no places in an image to point at. Declare it in the file's metadata."
     B210 = (
         "A document with {tokens} content tokens can't have {tags} tags: '{text}'. Set annotations on the documents "
         "that they were predicted for."
@@ -161,6 +167,24 @@ class Errors(metaclass=_Coded):
         '"int8" needs "onnx", "bf16" needs "torch".'
     )
     B214 = '`backend = "{backend}"` needs the package {package}. Install it with: pip install "spacy_bga[{backend}]"'
+    B218 = (
+        "There are both a `vision_encoder` ({encoder}) and `visual_features` ({path}). Give the one or the other, and "
+        "set the other to null."
+    )
+    B219 = (
+        "'{name}' learnt from given features, and there is no file of them to look into. Set `visual_features` to a "
+        ".safetensors file, or a folder of them."
+    )
+    B220 = "`vision_layers` = {layers}, but given features are of no layer. Leave it out."
+    B221 = (
+        "The features of {key!r} in {path} are of shape {shape}, but the pipeline learnt from others: {expected}. Take "
+        "features of the same encoder, and give all of them at the beginning of the training."
+    )
+    B222 = (
+        "There are no features for {key!r} in {path}, whose keys are such as {example!r}. What `Doc._.image` holds has "
+        "to be one of the keys."
+    )
+    B223 = "An encoded image ({number:,} bytes) has no given features: with `visual_features`, `Doc._.image` is a key."
     B216 = "There is no `bga_ner` in this pipeline ({pipes}), so there is nothing to export."
     B217 = (
         'The graph saved with the component can\'t be run with `backend = "{backend}"`: {error}. Load the pipeline '
@@ -231,6 +255,24 @@ class Errors(metaclass=_Coded):
 
     B354 = 'Rows of Hugging Face need the package datasets. Install it with: pip install "spacy_bga[datasets]"'
     B355 = "There is no data set to read at {path}: {reason}."
+
+    B370 = "There is no feature file {path}: neither a .safetensors file nor a folder that holds some."
+    B371 = "Can't read the features in {path}: {reason}. Write them again with safetensors' `save_file`."
+    B372 = (
+        "{path}: the features of {key!r} are {dtype} of shape {shape}, but should be float16 or float32 of shape "
+        "(tokens, width). Save each as such a matrix; of one vector as (1, width)."
+    )
+    B373 = "The features of {key!r} in {path} are {width} wide, those of {other!r} in {place} {expected}. Take one encoder."
+    B374 = (
+        "{path} declares the grid {grid!r}. Write rows and columns as in "
+        '`save_file(features, path, metadata={{"grid": "7x7"}})`, the same in all files.'
+    )
+    B375 = (
+        "{path}: the features of {key!r} are {tokens} tokens, but the declared grid {rows}x{columns} takes {patches}, "
+        "or {more} with one of the whole picture in front. Mend the grid, or leave it out."
+    )
+    B376 = "Both {path} and {place} have features of {key!r}. Keep them once."
+    B377 = "The features of {key!r} in {path} hold values that are not finite. Compute them again."
 
     B360 = "The config has no reader in [corpora], so there is no data to check. Add [corpora.train] and [corpora.dev]."
     B361 = "Can't make the tokenizer of this config: {error}. Check [nlp], and pass the code that it needs with --code."

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from spacy_bga.aligner.given import is_given
 from spacy_bga.aligner.ranges import check_ranges
 from spacy_bga.errors import BGAError, Errors
 
@@ -22,7 +23,8 @@ class BGAConfig:
     """Everything that rebuilds an aligner without its original encoders' folders.
 
     text (dict): The text encoder's Hugging Face configuration.
-    vision (Optional[dict]): The vision encoder's; None for a text-only tagger.
+    vision (Optional[dict]): The vision encoder's, or what stands for given features (`GivenFeatures.to_config`); None
+        for a text-only tagger.
     labels (tuple[str, ...]): Entity labels; the tags are their BIO tags.
     text_layers (tuple[int, ...]): Which layers of the text encoder are BGA layers, ascending; none is possible.
     vision_layers (tuple[int, ...]): Their partners in the vision encoder; as many. Words are compared with the patches
@@ -137,6 +139,8 @@ class BGAConfig:
             raise BGAError(Errors.B132)
         if self.real_context and not self.text_layers:
             raise BGAError(Errors.B133)
+        if self.train_vision and is_given(self.vision):
+            raise BGAError(Errors.B134)
         if self.standardize and self.train_vision:
             raise BGAError(Errors.B114)
         if self.window < 8 or not 0 <= self.overlap <= (self.window - 2) // 2:

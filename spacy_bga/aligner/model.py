@@ -18,6 +18,7 @@ from spacy_bga.aligner.config import BGAConfig
 from spacy_bga.aligner.crf import CRF
 from spacy_bga.aligner.encoding import Encoding, Stage, mix_in
 from spacy_bga.aligner.generator import CrossModalGenerator
+from spacy_bga.aligner.given import GivenFeatures, is_given
 from spacy_bga.aligner.layer import BGALayer, Sampled
 from spacy_bga.aligner.layout import lay_out_for_tagging
 from spacy_bga.aligner.losses import match
@@ -47,10 +48,16 @@ class BGAModel(nn.Module):
     the tagger reads that beside the text's features.
 
     config (BGAConfig): The settings. text_encoder (TextEncoder): The text encoder, opened layer by layer.
-    vision_encoder (Optional[VisionEncoder]): The vision encoder; None for a text-only or a slim aligner.
+    vision_encoder (Optional[Union[VisionEncoder, GivenFeatures]]): The vision encoder, or what stands for it; None for
+        a text-only or a slim aligner.
     """
 
-    def __init__(self, config: BGAConfig, text_encoder: TextEncoder, vision_encoder: VisionEncoder | None = None):
+    def __init__(
+        self,
+        config: BGAConfig,
+        text_encoder: TextEncoder,
+        vision_encoder: VisionEncoder | GivenFeatures | None = None,
+    ):
         super().__init__()
         self.text_encoder = text_encoder
         width = text_encoder.width
@@ -402,9 +409,12 @@ class BGAModel(nn.Module):
     @classmethod
     def from_config(cls, config: BGAConfig) -> BGAModel:
         """RETURNS (BGAModel): An aligner with random weights."""
-        vision = None
+        vision: VisionEncoder | GivenFeatures | None = None
         if config.visual_branch and config.vision is not None and config.sees:
-            vision = VisionEncoder.from_config(encoder_config(config.vision))
+            if is_given(config.vision):
+                vision = GivenFeatures.from_config(config.vision)
+            else:
+                vision = VisionEncoder.from_config(encoder_config(config.vision))
         return cls(config, TextEncoder.from_config(encoder_config(config.text)), vision)
 
     @classmethod

@@ -25,10 +25,15 @@ class Standardizer(nn.Module):
     cls (Sequence[int]): The positions that hold a [CLS] token, of an image or of a crop.
     n_layers, n_tokens, width (int): N layers of m tokens of width d.
     whiten (bool): Whether channels are decorrelated, too.
+    by_position (bool): Whether a position is the same place in each image. Else the patches of all are centred by one
+        mean.
     """
 
-    def __init__(self, cls: list[int], *, n_layers: int, n_tokens: int, width: int, whiten: bool):
+    def __init__(
+        self, cls: list[int], *, n_layers: int, n_tokens: int, width: int, whiten: bool, by_position: bool = True
+    ):
         super().__init__()
+        self.by_position = by_position
         self.kinds: Tensor
         self.mean: Tensor
         self.std: Tensor
@@ -75,14 +80,20 @@ class Standardizer(nn.Module):
                 rows = features[:, :, kinds == kind].flatten(1, 2)
                 products[:, kind] += rows.mT @ rows
         mean = total / count.clamp(min=1)[:, None]
-        self.mean.copy_(torch.where(count[:, None] > 1, mean, 0.0))
+        known = count > 1
+        if not self.by_position:
+            patches = kinds == 1
+            number = count[patches].sum()
+            mean[:, patches] = total[:, patches].sum(1, keepdim=True) / number.clamp(min=1)
+            known |= patches & (number > 1)
+        self.mean.copy_(torch.where(known[:, None], mean, 0.0))
         self.std.fill_(1.0)
         if self.whitening is not None:
             self.whitening.copy_(torch.eye(width))
         for kind in range(2):
             places = (kinds == kind) & (count > 0)
             scatter = products[:, kind] - (total[:, places].mT @ mean[:, places])
-            self._fit_kind(kind, scatter, int(count[places & (count > 1)].sum()))
+            self._fit_kind(kind, scatter, int(count[places & known].sum()))
 
     def _fit_kind(self, kind: int, scatter: Tensor, count: int) -> None:
         """Learn from (N, d, d) the sums of products of centred channels, of so many tokens."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from spacy_bga.aligner.config import BGAConfig
 from spacy_bga.aligner.generator import CrossModalGenerator
+from spacy_bga.aligner.given import GivenFeatures
 from spacy_bga.aligner.ranges import MOST_VISUAL_TOKENS
 from spacy_bga.aligner.sampler import ContextSampler
 from spacy_bga.aligner.standardizer import Standardizer
@@ -54,22 +56,29 @@ def count_tokens(config: BGAConfig, n_patches: int) -> tuple[int, int]:
     return image, crop
 
 
+def _patch_grid(encoder: VisionEncoder | GivenFeatures, image_size: int) -> tuple[int, int] | None:
+    return encoder.grid if isinstance(encoder, GivenFeatures) else encoder.patch_grid(image_size)
+
+
 class VisualBranch(nn.Module):
     """The vision encoder, what standardises its features, its samplers, and the visual-to-text generators.
 
-    config (BGAConfig): The aligner's settings. encoder (VisionEncoder): The pretrained encoder, opened.
+    config (BGAConfig): The aligner's settings.
+    encoder (Union[VisionEncoder, GivenFeatures]): The pretrained encoder, opened; or what stands for it.
     text_width (int): Width `d` of the textual tokens.
     heads, hidden (int): Of the visual-to-text generators.
     """
 
-    def __init__(self, config: BGAConfig, encoder: VisionEncoder, *, text_width: int, heads: int, hidden: int):
+    def __init__(
+        self, config: BGAConfig, encoder: VisionEncoder | GivenFeatures, *, text_width: int, heads: int, hidden: int
+    ):
         super().__init__()
         self.config = config
         self.encoder = encoder
         self.encoder.requires_grad_(config.train_vision)
-        rows, columns = encoder.patch_grid(config.image_size)
-        self.grid_shape = (rows, columns)
-        self.n_image_tokens, self.n_crop_tokens = count_tokens(config, rows * columns)
+        self.grid_shape = _patch_grid(encoder, config.image_size)  # None: patches in no order
+        n_patches = encoder.n_patches if isinstance(encoder, GivenFeatures) else prod(self.grid_shape or ())
+        self.n_image_tokens, self.n_crop_tokens = count_tokens(config, n_patches)
         if self.n_tokens > MOST_VISUAL_TOKENS:
             raise BGAError(Errors.B128.format(number=self.n_tokens, limit=MOST_VISUAL_TOKENS))
         n_layers = len(config.vision_layers)
@@ -78,7 +87,12 @@ class VisualBranch(nn.Module):
         self.patches = [place for place in range(self.n_tokens) if place not in firsts]
         if config.standardize:
             self.standardizer = Standardizer(
-                firsts, n_layers=n_layers, n_tokens=self.n_tokens, width=encoder.width, whiten=config.whiten
+                firsts,
+                n_layers=n_layers,
+                n_tokens=self.n_tokens,
+                width=encoder.width,
+                whiten=config.whiten,
+                by_position=self.grid_shape is not None,
             )
         self.samplers = nn.ModuleList(
             ContextSampler(encoder.width, config.sampler_width, keep_ratio=keep, temperature=config.gumbel_temperature)
@@ -123,8 +137,8 @@ class VisualBranch(nn.Module):
         pixels (Tensor): (K, 3, H, W). crop (bool): Whether they are object crops, which are pooled more.
         RETURNS (Tensor): (K, N, m, d_v).
         """
-        self.encoder.eval()
-        states, hidden, done = [], self.encoder.embed(pixels), 0
+        self.opened.eval()
+        states, hidden, done = [], self.opened.embed(pixels), 0
         for index in self.config.vision_layers:
             hidden, done = self._advance(hidden, done, index), index
             states.append(self._pool(hidden, crop=crop))
@@ -132,12 +146,38 @@ class VisualBranch(nn.Module):
 
     def _advance(self, hidden: Tensor, start: int, end: int) -> Tensor:
         for index in range(start, end):
-            hidden = self.encoder.layer(index, hidden)
+            hidden = self.opened.layer(index, hidden)
         return hidden
+
+    @property
+    def opened(self) -> VisionEncoder:
+        """RETURNS (VisionEncoder): The encoder. Raises a BGAError if features are given in its place."""
+        if isinstance(self.encoder, GivenFeatures):
+            raise BGAError(Errors.B135)
+        return self.encoder
+
+    @torch.no_grad()
+    def given_features(self, tokens: Tensor, *, crop: bool = False) -> Tensor:
+        """The visual tokens of a picture whose features are given: the same at each BGA layer.
+
+        tokens (Tensor): (m, d_v). crop (bool): Whether it is an object crop, which is pooled more.
+        RETURNS (Tensor): (1, p, d_v).
+        """
+        assert isinstance(self.encoder, GivenFeatures)
+        return self._pool(self.encoder.lay_out(tokens).unsqueeze(0), crop=crop)
+
+    @property
+    def cell(self) -> tuple[float, float]:
+        """RETURNS (tuple[float, float]): Height and width of a patch, in parts of the image that the encoder sees."""
+        if isinstance(self.encoder, GivenFeatures):
+            rows, columns = self.grid_shape or (1, 1)
+            return 1 / rows, 1 / columns
+        side = self.encoder.config.patch_size / self.config.image_size
+        return side, side
 
     def _pool(self, hidden: Tensor, *, crop: bool) -> Tensor:
         grid = self.config.crop_grid if crop else self.config.visual_grid
-        return self.encoder.pool_grid(hidden, grid, shape=self.grid_shape)
+        return VisionEncoder.pool_grid(hidden, grid, shape=self.grid_shape)
 
 
 class VisualStates:
@@ -159,7 +199,7 @@ class VisualStates:
             return branch.standardized(layer, batch.features[layer], batch.valid), batch.valid
         if self.hidden is None:
             assert batch.pixels is not None
-            self.hidden = branch.encoder.embed(batch.pixels)
+            self.hidden = branch.opened.embed(batch.pixels)
         index = branch.config.vision_layers[layer]
         self.hidden, self.done = branch._advance(self.hidden, self.done, index), index
         tokens, valid = self._gather()
@@ -176,7 +216,7 @@ class VisualStates:
             return
         examples = self.batch.examples
         context = generated[examples]
-        self.hidden = self.branch.encoder.layer(self.done, self.hidden, context=context, context_mask=mask[examples])
+        self.hidden = self.branch.opened.layer(self.done, self.hidden, context=context, context_mask=mask[examples])
         self.done += 1
 
     def _gather(self) -> tuple[Tensor, Tensor]:

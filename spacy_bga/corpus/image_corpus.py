@@ -23,7 +23,8 @@ class ImageCorpus(Corpus):
     """Iterate examples of texts with images, from a .spacy file or a folder of them.
 
     The image is resolved onto `example.reference`, as a list: absolute paths (`ImageFile`) or encoded bytes, the image
-    first. `example.predicted` gets it only if a component of the pipeline looks at images while tagging: what others
+    first. Keys of given features, where a component of the pipeline takes these (`visual_features`), stay as they are.
+    `example.predicted` gets it only if a component of the pipeline looks at images while tagging: what others
     predict from must not depend on it.
 
     path (str | Path | None): A .spacy file, or a folder of them.
@@ -60,7 +61,7 @@ class ImageCorpus(Corpus):
         self.images = None if images is None else Path(images)
         self.on_missing = on_missing
         self.attr = attr
-        self._is_looked_at = False
+        self._is_looked_at = self._takes_keys = False
         self._augmenter = dont_augment if augmenter is None else augmenter
         self._missing = self._lost_in_sentences = self._lost_in_augmenter = 0
         self._first_missing = ""
@@ -76,10 +77,11 @@ class ImageCorpus(Corpus):
             return
         if not Path(self.path).exists():
             raise BGAError(Errors.B341.format(path=self.path))
-        if self.images is not None and not self.images.is_dir():
-            raise BGAError(Errors.B331.format(path=self.images))
         self._missing = self._lost_in_sentences = self._lost_in_augmenter = 0
         self._first_missing = ""
+        self._takes_keys = any(getattr(pipe, "visual_features", None) is not None for _, pipe in nlp.pipeline)
+        if self.images is not None and not self._takes_keys and not self.images.is_dir():
+            raise BGAError(Errors.B331.format(path=self.images))
         contexts = [getattr(pipe, "visual_context", "generated") for _, pipe in nlp.pipeline]
         self._is_looked_at = any(context != "generated" for context in contexts)
         yield from super().__call__(nlp)
@@ -111,7 +113,7 @@ class ImageCorpus(Corpus):
         else:
             example = Example(make_doc(nlp, reference.text), reference)
         if images := get_images(reference, attr=self.attr):
-            found = self._resolve(reference, images) or None
+            found = images if self._takes_keys else self._resolve(reference, images) or None
             reference._.set(self.attr, found)
             if self._is_looked_at:
                 example.predicted._.set(self.attr, found)

@@ -17,10 +17,10 @@ from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.windows import TextBatch, Window
 from spacy_bga.errors import BGAError, Errors
 from spacy_bga.pipeline.bridge import collate_images, get_shim, words
-from spacy_bga.pipeline.features import ImageFeatures, Source
 from spacy_bga.pipeline.shim import BGAShim
 from spacy_bga.pipeline.span_features import imagine_words
 from spacy_bga.pipeline.tags import content_tokens
+from spacy_bga.pipeline.visual_features import Source, VisualFeatures
 from spacy_bga.pipeline.word_alignment import WordAlignment, match_words, to_numpy
 
 BATCH = 64
@@ -82,12 +82,12 @@ class Pointers:
 
 
 def align(
-    model: Model, docs: Sequence[Doc], images: Sequence[Sequence[Source]], features: ImageFeatures
+    model: Model, docs: Sequence[Doc], images: Sequence[Sequence[Source]], features: VisualFeatures
 ) -> Alignment | WordAlignment | None:
     """Generate the visual features of texts, and find those of their images.
 
     docs (Sequence[Doc]): The texts. images (Sequence[Sequence[Source]]): The images of each.
-    features (ImageFeatures): What turns images into features.
+    features (VisualFeatures): What turns images into features.
     RETURNS (Optional[Union[Alignment, WordAlignment]]): None if no text has an image that can be used. Of a long text,
         its first window. A `WordAlignment` if words generate by themselves, also where there are BGA layers beside.
     """
@@ -104,7 +104,7 @@ def align(
 
 @torch.inference_mode()
 def _batches(
-    model: Model, docs: Sequence[Doc], images: Sequence[Sequence[Source]], features: ImageFeatures
+    model: Model, docs: Sequence[Doc], images: Sequence[Sequence[Source]], features: VisualFeatures
 ) -> Iterator[Arrays]:
     shim = get_shim(model)
     aligner = shim.aligner.eval()
@@ -189,12 +189,12 @@ def imagine_spans(model: Model, spans: Sequence[Span]) -> np.ndarray:
 
 
 def point(
-    model: Model, spans: Sequence[Span], images: Sequence[Sequence[Source]], features: ImageFeatures
+    model: Model, spans: Sequence[Span], images: Sequence[Sequence[Source]], features: VisualFeatures
 ) -> Pointers | None:
     """Generate visual features from spans alone, each read in its text, and find the patches of their images.
 
     spans (Sequence[Span]): Such as entities. images (Sequence[Sequence[Source]]): The images of each one's text.
-    features (ImageFeatures): What turns images into features, patches among them.
+    features (VisualFeatures): What turns images into features, patches among them.
     RETURNS (Optional[Pointers]): None if no span has wordpieces and an image that can be used. Of a long text, the
         window in which the span begins.
     """
@@ -208,7 +208,7 @@ def point(
 
 @torch.inference_mode()
 def _point(
-    model: Model, spans: Sequence[Span], images: Sequence[Sequence[Source]], features: ImageFeatures
+    model: Model, spans: Sequence[Span], images: Sequence[Sequence[Source]], features: VisualFeatures
 ) -> Arrays | None:
     """The fields of `Pointers` for one batch."""
     shim = get_shim(model)
@@ -274,6 +274,8 @@ def grid_of(aligner: BGAModel) -> tuple[int, int]:
     grid = aligner.config.visual_grid
     if grid == 0:
         raise BGAError(Errors.B208)
+    if branch.grid_shape is None:
+        raise BGAError(Errors.B209)
     return branch.grid_shape if grid is None else (grid, grid)
 
 

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from thinc.api import Model
 
-from spacy_bga.pipeline.bridge import Settings, forward
+from spacy_bga.errors import BGAError, Errors
+from spacy_bga.pipeline.bridge import forward
+from spacy_bga.pipeline.building import Settings
 from spacy_bga.pipeline.shim import BGAShim
 
 IntOrList = int | list[int]
@@ -56,13 +58,16 @@ def build_bga_model(
     dropout: float = 0.1,
     window: int = 128,
     overlap: int = 32,
+    visual_features: str | None = None,
 ) -> Model:
     """The architecture `spacy_bga.BGAModel.v2`: BGA-MNER (arXiv 2308.02570), and words that generate.
 
     text_encoder (str): A folder, or a name on the Hugging Face hub, of an encoder of the BERT family.
     vision_encoder (Optional[str]): The same of CLIP's vision encoder, ViT or DINOv2; None tags from text alone.
+    visual_features (Optional[str]): In place of a vision encoder, features that are computed already: a .safetensors
+        file or a folder of them, see `spacy_bga.corpus.feature_file.FeatureFile`. `Doc._.image` then holds their keys.
     words (bool): Whether each word generates what it looks like, for the tagger to read. Nothing without a vision
-        encoder.
+        encoder or features.
     bga_layers (Union[int, List[int]]): How many last layers of the text encoder are BGA layers, or which, from 0.
         0: none; then `words` alone learn from images.
     vision_layers (Optional[Union[int, List[int]]]): Their partners in the vision encoder; None: as many last ones, and
@@ -77,7 +82,9 @@ def build_bga_model(
     RETURNS (Model): A model without weights: the component loads the encoders when it is initialized.
     """
     given = dict(locals())
-    given["words"] = words and vision_encoder is not None
+    if vision_encoder is not None and visual_features is not None:
+        raise BGAError(Errors.B218.format(encoder=vision_encoder, path=visual_features))
+    given["words"] = words and (vision_encoder is not None or visual_features is not None)
     own = {name: given.pop(name) for name in SETTINGS}
     lists: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in own.items()}
     settings = Settings(**lists, options=given)

@@ -4,6 +4,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -157,6 +158,16 @@ class BGANer(TrainablePipe):
         self._shim.set_backend(backend, precision)
 
     @property
+    def visual_features(self) -> Path | None:
+        """RETURNS (Optional[Path]): Where given features are looked up; it can be set, as for texts to tag."""
+        path = self.model.attrs["settings"].visual_features
+        return None if path is None else Path(path)
+
+    @visual_features.setter
+    def visual_features(self, path: Path) -> None:
+        self.model.attrs["settings"] = replace(self.model.attrs["settings"], visual_features=str(path))
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """RETURNS (tuple[str, ...]): The entity labels."""
         return tuple(self.cfg["labels"])
@@ -210,7 +221,7 @@ class BGANer(TrainablePipe):
             passes over the examples with images, within 600 to 3,000 updates, if words generate what they look like
             (`words`), the vision encoder is frozen, and no `aligner` is given; else none.
         """
-        from spacy_bga.pipeline.bridge import aligner_folder, build_aligner
+        from spacy_bga.pipeline.building import aligner_folder, build_aligner
         from spacy_bga.pipeline.pretraining import prepare_aligner
 
         validate_get_examples(get_examples, "BGANer.initialize")

@@ -15,21 +15,19 @@ import torch
 from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Model
-from transformers import PretrainedConfig
 
-from spacy_bga.aligner.config import BGAConfig, choose_layers
 from spacy_bga.aligner.crf import CRF
+from spacy_bga.aligner.given import is_given
 from spacy_bga.aligner.model import BGAModel
-from spacy_bga.aligner.text_encoder import TextEncoder
-from spacy_bga.aligner.vision_encoder import VisionEncoder
 from spacy_bga.aligner.visual import VisualBatch
 from spacy_bga.aligner.windows import TextBatch, Window, pad_documents
+from spacy_bga.corpus.feature_file import FeatureFile
 from spacy_bga.errors import BGAError, Errors
-from spacy_bga.pipeline.encoders import resolve_encoder
-from spacy_bga.pipeline.features import ImageFeatures, Source
+from spacy_bga.pipeline.features import ImageFeatures
+from spacy_bga.pipeline.given_features import KeyedFeatures
 from spacy_bga.pipeline.shim import BGAShim
 from spacy_bga.pipeline.tags import Tagging, allowed_tags, content_tokens, preset_mask, to_entities
-from spacy_bga.pipeline.wordpieces import WordpieceTokenizer
+from spacy_bga.pipeline.visual_features import Source, VisualFeatures
 
 # Wordpieces at once: on a CPU the activations of so many stay in its caches (1.2 to 1.4 times as fast as 4,096).
 # Without padding, chunks may be larger: windows of any lengths go together.
@@ -38,28 +36,6 @@ DECODE_BATCH = 64  # documents whose tags are decoded at once
 # Training allocates for backpropagation what a batch's width asks for: the fewer widths there are, the more of what was
 # freed fits again, and the less the heap grows.
 WIDTH_MULTIPLE = 8
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the architecture was given: see `spacy_bga.BGAModel.v2`."""
-
-    text_encoder: str
-    vision_encoder: str | None
-    bga_layers: int | tuple[int, ...]
-    vision_layers: int | tuple[int, ...] | None
-    keep_text: float | tuple[float, ...]
-    keep_visual: float | tuple[float, ...]
-    image_size: int | None
-    mixed_precision: bool
-    window: int
-    overlap: int
-    options: dict[str, Any]
-
-    @property
-    def sees(self) -> bool:
-        """Whether there is anything to learn from images."""
-        return self.vision_encoder is not None and (self.bga_layers not in (0, ()) or self.options["words"])
 
 
 @dataclass(frozen=True)
@@ -105,78 +81,6 @@ def get_shim(model: Model) -> BGAShim:
     raise BGAError(Errors.B202.format(name=model.name))
 
 
-def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, WordpieceTokenizer]:
-    """Load the pretrained encoders and join them.
-
-    settings (Settings): The architecture's. labels (Sequence[str]): The entity labels.
-    RETURNS (tuple[BGAModel, WordpieceTokenizer]): The aligner, new but for its encoders, and its tokenizer.
-    """
-    folder = resolve_encoder(settings.text_encoder)
-    text = TextEncoder.from_pretrained(folder)
-    vision = None
-    if settings.vision_encoder is not None and settings.sees:
-        with torch.random.fork_rng(enabled=settings.bga_layers in (0, ())):  # see `beside_text`
-            vision = VisionEncoder.from_pretrained(resolve_encoder(settings.vision_encoder))
-    # An encoder with short positions gets shorter windows than asked for, and an overlap that fits them.
-    window = min(settings.window, text.max_length)
-    overlap = settings.overlap if window == settings.window else min(settings.overlap, (window - 2) // 2)
-    tokenizer = WordpieceTokenizer.from_folder(folder, window=window, overlap=overlap)
-    config = BGAConfig(
-        text=_portable(text.config),
-        vision=_portable(vision.config) if vision is not None else None,
-        labels=tuple(labels),
-        window=window,
-        overlap=overlap,
-        mask_id=tokenizer.mask_id,
-        **_layer_settings(settings, text, vision),
-        **_image_settings(settings, vision),
-        **settings.options,
-    )
-    return BGAModel(config, text, vision), tokenizer
-
-
-def aligner_folder(path: Path, *, name: str) -> Path:
-    """RETURNS (Path): Where the aligner is in a pipeline's folder: in that of the component of this name, else of the
-    only one that has an aligner; else the path itself."""
-    inside = path / name / "model"
-    if inside.is_dir():
-        return inside
-    others = [file.parent for file in path.glob("*/model/config.json") if (file.parent / "model.safetensors").is_file()]
-    return others[0] if len(others) == 1 else path
-
-
-def _portable(config: PretrainedConfig) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): An encoder's configuration, without where on this machine it came from."""
-    return {key: value for key, value in config.to_dict().items() if key != "_name_or_path"}
-
-
-def _layer_settings(settings: Settings, text: TextEncoder, vision: VisionEncoder | None) -> dict[str, Any]:
-    if vision is None:
-        return {}
-    chosen = settings.bga_layers
-    partners = settings.vision_layers
-    if partners is None:
-        partners = max(chosen if isinstance(chosen, int) else len(chosen), int(settings.options["words"]))
-    layers = choose_layers(chosen, text.n_layers, name="bga_layers")
-    return {
-        "text_layers": layers,
-        "vision_layers": choose_layers(partners, vision.n_layers, name="vision_layers"),
-        "keep_text": _per_layer(settings.keep_text, len(layers)),
-        "keep_visual": _per_layer(settings.keep_visual, len(layers)),
-    }
-
-
-def _per_layer(ratio: float | tuple[float, ...], n_layers: int) -> tuple[float, ...]:
-    return (float(ratio),) * n_layers if isinstance(ratio, int | float) else tuple(ratio)
-
-
-def _image_settings(settings: Settings, vision: VisionEncoder | None) -> dict[str, Any]:
-    if vision is None:
-        return {}
-    size = settings.image_size or vision.image_size
-    return {"image_size": size, "image_mean": vision.image_mean, "image_std": vision.image_std}
-
-
 def predict_tags(
     model: Model,
     docs: Sequence[Doc],
@@ -185,7 +89,7 @@ def predict_tags(
     overwrite: bool,
     confidence: bool = False,
     images: Sequence[Sequence[Source]] = (),
-    features: ImageFeatures | None = None,
+    features: VisualFeatures | None = None,
 ) -> list[Tagging]:
     """The best tags of each document. No image is looked at, unless there is a way from images to features.
 
@@ -193,8 +97,8 @@ def predict_tags(
         None: as many as suit the device.
     overwrite (bool): Whether entities already on a document are ignored; else their tokens get no tag but O.
     confidence (bool): Whether to compute the posteriors of the entities; given the entities already there, if any.
-    images (Sequence[Sequence[Source]]): The images of each, and features (Optional[ImageFeatures]) what turns them into
-        features: the text then attends to the real features where there are any.
+    images (Sequence[Sequence[Source]]): The images of each, and features (Optional[VisualFeatures]) what turns them
+        into features: the text then attends to the real features where there are any.
     RETURNS (list[Tagging]): What was found in each.
     """
     limit_worker_threads()
@@ -278,12 +182,12 @@ def _nothing(confidence: bool) -> Tagging:
 
 
 def collate(
-    model: Model, examples: Sequence[Example], images: Sequence[Sequence[Source]], features: ImageFeatures | None
+    model: Model, examples: Sequence[Example], images: Sequence[Sequence[Source]], features: VisualFeatures | None
 ) -> TrainingBatch | None:
     """Examples as tensors. One that has nothing to learn from, neither annotation nor a usable image, is left out.
 
     examples (Sequence[Example]): The examples. images (Sequence[Sequence[Source]]): The images of each.
-    features (Optional[ImageFeatures]): What turns images into features; None to leave them alone.
+    features (Optional[VisualFeatures]): What turns images into features; None to leave them alone.
     RETURNS (Optional[TrainingBatch]): None if there is nothing to learn from.
     """
     shim = get_shim(model)
@@ -304,11 +208,11 @@ def collate(
 
 
 def collate_images(
-    features: ImageFeatures, images: Sequence[Sequence[Source]], windows: Sequence[tuple[int, Window]]
+    features: VisualFeatures, images: Sequence[Sequence[Source]], windows: Sequence[tuple[int, Window]]
 ) -> VisualBatch | None:
     """The visual side of a batch of windows: a document's image goes with its first one.
 
-    features (ImageFeatures): What turns images into features. images (Sequence[Sequence[Source]]): Those of each
+    features (VisualFeatures): What turns images into features. images (Sequence[Sequence[Source]]): Those of each
         document. windows (Sequence[tuple[int, Window]]): Which document each window is of, and the window.
     RETURNS (Optional[VisualBatch]): None if there is no image that can be used.
     """
@@ -317,22 +221,28 @@ def collate_images(
 
 
 def image_features(
-    model: Model, *, folder: Path | None, on_missing: Any, known: ImageFeatures | None = None
-) -> ImageFeatures | None:
-    """RETURNS (Optional[ImageFeatures]): The aligner's way from images to features; None for a text-only aligner.
+    model: Model, *, folder: Path | None, on_missing: Any, known: VisualFeatures | None = None
+) -> VisualFeatures | None:
+    """RETURNS (Optional[VisualFeatures]): The aligner's way from images to features, or from keys to given ones; None
+    for a text-only aligner.
 
-    known (Optional[ImageFeatures]): That of before, which is kept unless the aligner is another one since.
-    Raises a BGAError if the aligner was saved without its visual branch.
+    known (Optional[VisualFeatures]): That of before, which is kept unless the aligner is another one since.
+    Raises a BGAError if the aligner was saved without its visual branch, or there is no file of given features.
     """
     aligner = get_shim(model).aligner
-    if known is not None and known.branch is aligner.visual:
+    path = model.attrs["settings"].visual_features
+    if known is not None and known.branch is aligner.visual and known.comes_from(path):
         known.unusable.on_missing = on_missing
         return known
     if not aligner.config.sees:
         return None
     if aligner.visual is None:
         raise BGAError(Errors.B107)
-    return ImageFeatures(aligner.visual, folder, on_missing=on_missing)
+    if not is_given(aligner.config.vision):
+        return ImageFeatures(aligner.visual, folder, on_missing=on_missing)
+    if path is None:
+        raise BGAError(Errors.B219)
+    return KeyedFeatures(aligner.visual, FeatureFile(Path(path)), on_missing=on_missing)
 
 
 def words(doc: Doc, content: np.ndarray) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from spacy.tokens import Doc
@@ -13,14 +14,14 @@ from spacy_bga.errors import BGAError, Errors, ImageError, Warnings
 
 if TYPE_CHECKING:  # torch is loaded when the component is first used
     from spacy_bga.pipeline.bga_ner import BGANer
-    from spacy_bga.pipeline.features import ImageFeatures
+    from spacy_bga.pipeline.visual_features import VisualFeatures
 
 Source = str | bytes
 VisualContext = Literal["generated", "real", "auto"]
 
 
 class ComponentImages:
-    """Where a component's images are, and what turns them into features.
+    """Where a component's images are, and what turns them into features, or finds the features given for them.
 
     component (BGANer): Whose settings say so; they may change at any time.
     """
@@ -30,8 +31,8 @@ class ComponentImages:
 
         self._component = component
         self._outside = UnusableImages()
-        self._learnt: ImageFeatures | None = None
-        self._seen: ImageFeatures | None = None
+        self._learnt: VisualFeatures | None = None
+        self._seen: VisualFeatures | None = None
 
     def of(self, example: Example) -> list[Source]:
         """The images of an example to learn from: the reference's, else those of the predicted document.
@@ -78,8 +79,8 @@ class ComponentImages:
         if several := sum(len(sources) > used for sources in images):
             warnings.warn(Warnings.W215.format(number=several, crops=config.max_crops), stacklevel=3)
 
-    def features(self) -> ImageFeatures | None:
-        """RETURNS (Optional[ImageFeatures]): Of the images to learn from; None for a text-only aligner. Raises a
+    def features(self) -> VisualFeatures | None:
+        """RETURNS (Optional[VisualFeatures]): Of the images to learn from; None for a text-only aligner. Raises a
         BGAError if the aligner was saved without its visual branch."""
         from spacy_bga.pipeline.bridge import image_features
 
@@ -100,7 +101,33 @@ class ComponentImages:
         aligner = get_shim(own.model).aligner
         if own.visual_context == "real" and aligner.config.sees and not aligner.config.n_bga_layers:
             raise BGAError(Errors.B133)
-        return aligner.config.n_bga_layers > 0 and (own.visual_context == "real" or aligner.visual is not None)
+        if not aligner.config.n_bga_layers or own.visual_context == "real":
+            return aligner.config.n_bga_layers > 0
+        return aligner.visual is not None and not self._lacks_features
+
+    @property
+    def _lacks_features(self) -> bool:
+        """RETURNS (bool): Whether features are given, and their file isn't here."""
+        from spacy_bga.aligner.given import is_given
+        from spacy_bga.pipeline.bridge import get_shim
+
+        path = self._component.visual_features
+        given = is_given(get_shim(self._component.model).aligner.config.vision)
+        return given and (path is None or not path.exists())
+
+    def look_in(self, place: Path | None) -> None:
+        """Look for images elsewhere.
+
+        place (Optional[Path]): Their image root; or of given features the file, or a folder of them. None: where they
+            are looked for already.
+        """
+        own = self._component
+        if place is None:
+            return
+        if own.visual_features is None:
+            own.image_root = place
+        else:
+            own.visual_features = place
 
     def to_tag(self, docs: Sequence[Doc]) -> dict[str, Any]:
         """The images to look at while tagging, which may be anybody's, and of which there is no end.
@@ -122,7 +149,7 @@ class ComponentImages:
         features.unusable.tell()
         return {"features": features, "images": images}
 
-    def _look_for(self, doc: Doc, features: ImageFeatures) -> list[Source]:
+    def _look_for(self, doc: Doc, features: VisualFeatures) -> list[Source]:
         """RETURNS (list[Union[str, bytes]]): A document's images, their paths resolved; none if one can't be."""
         from spacy_bga.corpus.images import get_images
 
@@ -137,13 +164,13 @@ class ComponentImages:
             return []
 
     def _find(self, images: list[Source]) -> list[Source]:
-        """RETURNS (list[Union[str, bytes]]): The same, each path resolved below the image root unless a reader has done
-        that. Raises an ImageError if one leads elsewhere, or there is no root."""
+        """RETURNS (list[Union[str, bytes]]): The same; keys of given features as they are, each path resolved below the
+        image root unless a reader has done that. Raises an ImageError if one leads elsewhere, or there is no root."""
         from spacy_bga.corpus.images import ImageFile, find_image
 
-        if all(isinstance(image, bytes | ImageFile) for image in images):
-            return images
         own = self._component
+        if own.visual_features is not None or all(isinstance(image, bytes | ImageFile) for image in images):
+            return images
         found: list[Source] = []
         for image in images:
             if isinstance(image, bytes | ImageFile):

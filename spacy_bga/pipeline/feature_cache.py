@@ -104,7 +104,7 @@ class FeatureCache:
         if self._folder is None or found is not None:
             return found
         found = self._read(wanted, digest)
-        patches = self._branch.grid_shape
+        patches = self._patches
         for kind in self._kinds:
             if found is not None:
                 break
@@ -133,8 +133,12 @@ class FeatureCache:
     def _read(self, kind: Kind, digest: str) -> np.ndarray | None:
         """RETURNS (Optional[np.ndarray]): None if they aren't there, or are damaged."""
         array = read(self._path(kind, digest))
-        shape = kind.shape(self._branch.grid_shape, self._branch.encoder.width)
+        shape = kind.shape(self._patches, self._branch.opened.width)
         return array if array is not None and array.shape == shape else None
+
+    @property
+    def _patches(self) -> tuple[int, int]:
+        return self._branch.opened.patch_grid(self._branch.config.image_size)
 
     def _kind(self, crop: bool) -> Kind:
         config = self._branch.config
@@ -187,7 +191,7 @@ def fingerprint(branch: VisualBranch) -> str:
     """RETURNS (str): A digest of the encoder's weights and of the preprocessing."""
     config = branch.config
     digest = hashlib.sha256(repr((config.image_size, config.image_mean, config.image_std)).encode("utf8"))
-    for name, tensor in sorted(branch.encoder.state_dict().items()):
+    for name, tensor in sorted(branch.opened.state_dict().items()):
         digest.update(name.encode("utf8"))
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -1,9 +1,8 @@
-"""From an example's images to visual features: decode, encode, and keep what a frozen encoder never changes."""
+"""Visual features of images: decode, encode, and keep what a frozen encoder never changes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,29 +14,10 @@ from spacy_bga.aligner.visual import VisualBatch, VisualBranch
 from spacy_bga.corpus.images import decode_image, image_digest, to_pixels
 from spacy_bga.errors import ImageError
 from spacy_bga.pipeline.feature_cache import FeatureCache
-from spacy_bga.pipeline.unusable_images import OnMissing, UnusableImages
+from spacy_bga.pipeline.unusable_images import OnMissing
+from spacy_bga.pipeline.visual_features import BATCH, Picture, Source, VisualFeatures
 
-Source = str | bytes
 MOST_KEPT = 1024  # images whose features are remembered from one call to the next while tagging
-BATCH = 16  # images encoded at once: beyond it a CPU gains nothing
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image (slot 0) or one of its object crops (slot 1, 2, ...), encoded or as a path."""
-
-    source: Source
-    slot: int
-
-    @property
-    def is_crop(self) -> bool:
-        return self.slot > 0
-
-    @property
-    def place(self) -> tuple[str, bool]:
-        """RETURNS (tuple[str, bool]): What it is remembered by, which holds on to no image."""
-        name = self.source if isinstance(self.source, str) else image_digest(self.source)
-        return name, self.is_crop
 
 
 class Key(NamedTuple):
@@ -47,8 +27,8 @@ class Key(NamedTuple):
     is_crop: bool
 
 
-class ImageFeatures:
-    """Visual features of images.
+class ImageFeatures(VisualFeatures):
+    """Visual features of images, by the aligner's own vision encoder.
 
     While the vision encoder is frozen they are computed once for each image content, and kept in a folder, or in
     memory if there is none; see `FeatureCache`. Half precision: its error is far below the encoder's own.
@@ -58,8 +38,8 @@ class ImageFeatures:
     """
 
     def __init__(self, branch: VisualBranch, folder: Path | None = None, *, on_missing: OnMissing = "warn"):
-        self.branch = branch
-        self.unusable = UnusableImages(on_missing)
+        super().__init__(branch, on_missing=on_missing)
+        self._encoder = branch.opened
         self._cache = FeatureCache(branch, folder)
         self._keys: dict[tuple[str, bool], Key | None] = {}
 
@@ -81,22 +61,12 @@ class ImageFeatures:
         documents (Sequence[Sequence[Source]]): The images of each document: the whole one, then its crops.
         progress (bool): Whether to show a progress bar.
         """
-        self._compute([(k, p) for k, p in self._keyed(documents).items() if self._load(k) is None], progress=progress)
+        keyed = self._keyed([p for sources in documents for p in self._pictures(sources)])
+        self._compute([(k, p) for k, p in keyed.items() if self._load(k) is None], progress=progress)
         self.unusable.tell()
 
-    def fit(self, documents: Sequence[Sequence[Source]]) -> None:
-        """Learn what standardises the features of a frozen vision encoder. They are computed if they aren't cached.
-
-        documents (Sequence[Sequence[Source]]): The images of each document; the same ones count once.
-        """
-        distinct = list({tuple(p.place for p in self._pictures(sources)): sources for sources in documents}.values())
-        parts = (distinct[start : start + BATCH] for start in range(0, len(distinct), BATCH))
-        batches = (self.collate(part, range(len(part))) for part in parts)
-        self.branch.fit(batch for batch in batches if batch is not None)
-
-    def _keyed(self, documents: Sequence[Sequence[Source]]) -> dict[Key, Picture]:
-        """RETURNS (dict[str, Picture]): The documents' readable pictures, each content once, by where they are kept."""
-        pictures = [p for sources in documents for p in self._pictures(sources)]
+    def _keyed(self, pictures: Sequence[Picture]) -> dict[Key, Picture]:
+        """RETURNS (dict[str, Picture]): The readable pictures, each content once, by where they are kept."""
         return {key: p for p in pictures if (key := self._key(p)) is not None}
 
     def _compute(self, items: list[tuple[Key, Picture]], *, progress: bool = False) -> None:
@@ -107,56 +77,18 @@ class ImageFeatures:
                     self._encode([(key, p) for key, p in part if p.is_crop is crop], crop=crop)
                 bar.update(len(part))
 
-    def collate(self, documents: Sequence[Sequence[Source]], rows: Sequence[int]) -> VisualBatch | None:
-        """The visual side of a batch.
-
-        documents (Sequence[Sequence[Source]]): The images of each document. rows (Sequence[int]): The text window
-            that each document pairs with its image.
-        RETURNS (Optional[VisualBatch]): Of those documents whose whole image can be used; None if there are none.
-        """
+    def _collate(self, documents: Sequence[Sequence[Source]], rows: Sequence[int]) -> VisualBatch | None:
         learns = self.branch.config.train_vision
-        batch = self._collate_pixels(documents, rows) if learns else self._collate_features(documents, rows)
-        self.unusable.tell()
-        return batch
+        return self._collate_pixels(documents, rows) if learns else super()._collate(documents, rows)
 
-    def _collate_features(self, documents: Sequence[Sequence[Source]], rows: Sequence[int]) -> VisualBatch | None:
-        loaded = self._features(documents)
-        chosen, features, valid = [], [], []
-        for sources, row in zip(documents, rows, strict=True):
-            keys = {p.slot: self._key(p) for p in self._pictures(sources)}
-            found = {slot: array for slot, key in keys.items() if key and (array := loaded.get(key)) is not None}
-            if 0 in found:
-                tokens, there = self._place(found)
-                chosen.append(row)
-                features.append(tokens)
-                valid.append(there)
-        if not chosen:
-            return None
-        stacked = torch.from_numpy(np.stack(features, axis=1)).float()
-        return VisualBatch(torch.tensor(chosen), features=stacked, valid=torch.from_numpy(np.stack(valid)))
-
-    def _pictures(self, sources: Sequence[Source]) -> list[Picture]:
-        return [Picture(s, slot) for slot, s in enumerate(sources[: 1 + self.branch.config.max_crops])]
-
-    def _features(self, documents: Sequence[Sequence[Source]]) -> dict[Key, np.ndarray | None]:
-        """RETURNS (dict[Key, Optional[np.ndarray]]): The features of each picture, computed if they weren't cached."""
-        pictures = self._keyed(documents)
-        loaded = {key: self._load(key) for key in pictures}
-        missing = [(key, p) for key, p in pictures.items() if loaded[key] is None]
+    def load(self, pictures: Sequence[Picture]) -> Mapping[Picture, np.ndarray]:
+        keyed = self._keyed(pictures)
+        loaded = {key: self._load(key) for key in keyed}
+        missing = [(key, p) for key, p in keyed.items() if loaded[key] is None]
         self._compute(missing)
-        return loaded | {key: self._load(key) for key, _ in missing}
-
-    def _place(self, found: dict[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Put the tokens of an image and its crops at their places: (N, m, d_v) and which are there (m,)."""
-        branch = self.branch
-        layers, _, width = found[0].shape
-        tokens = np.zeros((layers, branch.n_tokens, width), dtype=found[0].dtype)
-        valid = np.zeros(branch.n_tokens, dtype=bool)
-        for slot, array in found.items():
-            start = 0 if slot == 0 else branch.n_image_tokens + (slot - 1) * branch.n_crop_tokens
-            tokens[:, start : start + array.shape[1]] = array
-            valid[start : start + array.shape[1]] = True
-        return tokens, valid
+        loaded |= {key: self._load(key) for key, _ in missing}
+        keys = {p: self._key(p) for p in pictures}
+        return {p: array for p, key in keys.items() if key and (array := loaded.get(key)) is not None}
 
     def _collate_pixels(self, documents: Sequence[Sequence[Source]], rows: Sequence[int]) -> VisualBatch | None:
         pixels: list[np.ndarray] = []
@@ -209,7 +141,7 @@ class ImageFeatures:
                 self._keys[p.place] = None
         if not usable:
             return
-        device = next(self.branch.encoder.parameters()).device
+        device = next(self._encoder.parameters()).device
         batch = torch.from_numpy(np.stack([pixels for _, pixels in usable])).to(device)
         features = self.branch.frozen_features(batch, crop=crop).cpu().numpy().astype(np.float16)
         for (key, _), array in zip(usable, features, strict=True):

@@ -12,7 +12,8 @@ from spacy_bga.aligner.model import BGAModel
 from spacy_bga.pipeline.alignment import Pointers, grid_of, point
 from spacy_bga.pipeline.bga_ner import BGANer
 from spacy_bga.pipeline.bridge import get_shim, image_features
-from spacy_bga.pipeline.features import OnMissing, Source
+from spacy_bga.pipeline.unusable_images import OnMissing
+from spacy_bga.pipeline.visual_features import Source
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def can_point(component: BGANer) -> bool:
     if get_shim(component.model)._model is None:
         return False
     aligner = get_shim(component.model).aligner
-    return aligner.visual is not None and aligner.config.visual_grid != 0
+    return aligner.visual is not None and aligner.visual.grid_shape is not None and aligner.config.visual_grid != 0
 
 
 def find_heat_maps(component: BGANer, spans: Sequence[Span], images: Sequence[Sequence[Source]]) -> dict[int, HeatMap]:
@@ -87,8 +88,8 @@ def cell_centres(aligner: BGAModel) -> np.ndarray:
     """
     grid = grid_of(aligner)
     assert aligner.visual is not None
-    patch = aligner.visual.encoder.config.patch_size / aligner.config.image_size
-    y, x = (_centres(n, of, patch) for n, of in zip(grid, aligner.visual.grid_shape, strict=True))
+    branch = aligner.visual
+    y, x = (_centres(n, of, side) for n, of, side in zip(grid, branch.grid_shape or grid, branch.cell, strict=True))
     return np.stack(np.meshgrid(x, y), axis=-1)
 
 

@@ -14,9 +14,9 @@ from thinc.api import Model
 from tqdm import tqdm
 
 from spacy_bga.pipeline.bridge import collate_images, get_shim, words
-from spacy_bga.pipeline.features import ImageFeatures, Source
 from spacy_bga.pipeline.optimizer import parameter_group
 from spacy_bga.pipeline.tags import content_tokens
+from spacy_bga.pipeline.visual_features import Source, VisualFeatures
 from spacy_bga.pipeline.word_evidence import weigh_words
 
 BATCH = 32
@@ -47,7 +47,7 @@ def prepare_aligner(
     model: Model,
     examples: Sequence[Example],
     images: Sequence[Sequence[Source]],
-    features: ImageFeatures | None,
+    features: VisualFeatures | None,
     *,
     steps: int | None = None,
     is_aligned: bool = False,
@@ -55,7 +55,7 @@ def prepare_aligner(
     """Learn from images what words look like, unless that was learnt before, and find out what of it is to be read.
 
     examples (Sequence[Example]): The texts. images (Sequence[Sequence[Source]]): The images of each.
-    features (Optional[ImageFeatures]): What turns images into features; None if there are none.
+    features (Optional[VisualFeatures]): What turns images into features; None if there are none.
     steps (Optional[int]): How many updates; see `BGANer.initialize`. is_aligned (bool): Whether it was learnt before.
     """
     config = get_shim(model).aligner.config
@@ -75,12 +75,12 @@ def prepare_aligner(
 
 
 def pretrain(
-    model: Model, docs: Sequence[Doc], images: Sequence[Sequence[Source]], features: ImageFeatures, *, steps: int
+    model: Model, docs: Sequence[Doc], images: Sequence[Sequence[Source]], features: VisualFeatures, *, steps: int
 ) -> None:
     """Learn from image-text pairs alone. Both encoders stay as they are.
 
     docs (Sequence[Doc]): The texts. images (Sequence[Sequence[Source]]): The images of each; at least one.
-    features (ImageFeatures): What turns images into features. steps (int): How many updates.
+    features (VisualFeatures): What turns images into features. steps (int): How many updates.
     """
     shim = get_shim(model)
     aligner = shim.aligner.train()

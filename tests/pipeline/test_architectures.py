@@ -13,7 +13,8 @@ from spacy_bga.aligner.config import REMOVED, BGAConfig
 from spacy_bga.errors import BGAError
 from spacy_bga.pipeline.architectures import build_bga_model
 from spacy_bga.pipeline.architectures_v1 import build_bga_model_v1
-from spacy_bga.pipeline.bridge import Settings, build_aligner, get_shim
+from spacy_bga.pipeline.bridge import get_shim
+from spacy_bga.pipeline.building import Settings, build_aligner
 from tests.pipeline.conftest import architecture
 
 V2 = {"@architectures": "spacy_bga.BGAModel.v2"}
@@ -32,7 +33,7 @@ def test_are_registered():
 def test_the_first_version_is_the_second_without_words(text_encoder_folder: Path, vision_encoder_folder: Path):
     """With the same settings and defaults, but for the number of BGA layers and what was removed."""
     first, second = (inspect.signature(build).parameters for build in (build_bga_model_v1, build_bga_model))
-    added = {name for name in second if name == "words" or name.startswith("word_")}
+    added = {name for name in second if name in ("words", "visual_features") or name.startswith("word_")}
     assert first.keys() - REMOVED.keys() == second.keys() - added
     other = {name for name in first.keys() & second.keys() if first[name].default != second[name].default}
     assert other == {"bga_layers"}
