@@ -262,7 +262,10 @@ class Errors(metaclass=_Coded):
         "{path}: the features of {key!r} are {dtype} of shape {shape}, but should be float16 or float32 of shape "
         "(tokens, width). Save each as such a matrix; of one vector as (1, width)."
     )
-    B373 = "The features of {key!r} in {path} are {width} wide, those of {other!r} in {place} {expected}. Take one encoder."
+    B373 = (
+        "The features of {key!r} in {path} are {width} wide, those of {other!r} in {place} {expected}. Compute all of "
+        "them with one encoder."
+    )
     B374 = (
         "{path} declares the grid {grid!r}. Write rows and columns as in "
         '`save_file(features, path, metadata={{"grid": "7x7"}})`, the same in all files.'
@@ -273,6 +276,19 @@ class Errors(metaclass=_Coded):
     )
     B376 = "Both {path} and {place} have features of {key!r}. Keep them once."
     B377 = "The features of {key!r} in {path} hold values that are not finite. Compute them again."
+
+    B380 = (
+        'timm can\'t be used: {reason}. Install it with: pip install "spacy_bga[timm]". It needs torchvision, in the '
+        "build that goes with torch: for the same version, and for the CPU or for CUDA."
+    )
+    B381 = "timm can't make the model {name!r}: {reason}. `timm.list_models(pretrained=True)` tells what there is."
+    B382 = "The features of {name} are of shape {shape}, which is no grid of patches. Take another model."
+    B383 = "{path} has no room for these features: {other}. Name another output, or delete that one."
+    B384 = "There are no images below {path}, by the endings of their names."
+    B385 = "{path}, line {line}: {reason}. It was left out."
+    B386 = "There are no captions in {path}: {reason}. Name the fields with --key-field and --caption-field."
+    B387 = "{path} can't be used as --weights: that takes a .safetensors file of a model of timm (timm:NAME)."
+    B388 = "Can't write {path}: {reason}. The files before are whole; make room, then go on with the same command."
 
     B360 = "The config has no reader in [corpora], so there is no data to check. Add [corpora.train] and [corpora.dev]."
     B361 = "Can't make the tokenizer of this config: {error}. Check [nlp], and pass the code that it needs with --code."
@@ -434,7 +450,10 @@ class Errors(metaclass=_Coded):
         "A config from {base}.cfg reads no {name}, so there is nothing to set. It has in [paths]: {known}. Leave the "
         "option out, or set another --base."
     )
-    B638 = "A config from {base}.cfg looks at no images, so it takes no --vision-encoder. Set another --base."
+    B638 = (
+        "A config from {base}.cfg looks at no images, so it takes neither --vision-encoder nor --visual-features. Set "
+        "another --base."
+    )
     B639 = "There is a file {path} already. Add --force to replace it, or name another file."
     B640 = "{path} is not in spaCy's training format ({error}). Convert it with: python -m spacy_bga convert"
 

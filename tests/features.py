@@ -18,7 +18,7 @@ from tests.pipeline.conftest import aligner_of
 def write_features(
     path: Path, features: Mapping[str, np.ndarray], *, grid: str | None = None, dtype: str = "float16"
 ) -> Path:
-    """Write a feature file. path (Path): The file. grid (Optional[str]): As it declares it. RETURNS (Path): The file."""
+    """RETURNS (Path): The feature file, written. grid (Optional[str]): As it declares it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {key: np.ascontiguousarray(array, dtype=dtype) for key, array in features.items()}
     save_file(arrays, path, metadata=None if grid is None else {"grid": grid})

@@ -11,6 +11,7 @@ from spacy_bga.cli.embedded import embedded_command
 from spacy_bga.cli.encoders import encoders_command
 from spacy_bga.cli.evaluate import evaluate_command
 from spacy_bga.cli.export import export_command
+from spacy_bga.cli.features import features_command
 from spacy_bga.cli.init_config import init_config_command
 from spacy_bga.cli.init_project import init_project_command
 from spacy_bga.cli.label import label_command
@@ -41,6 +42,7 @@ __all__ = [
     "encoders_command",
     "evaluate_command",
     "export_command",
+    "features_command",
     "init_config_command",
     "init_project_command",
     "label_command",

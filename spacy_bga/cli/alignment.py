@@ -14,7 +14,9 @@ from spacy_bga.cli._app import app, exit_on_error
 def alignment_command(
     model: Annotated[Path, typer.Argument(help="The folder of a pipeline saved with its visual branch.")],
     pairs: Annotated[Path, typer.Argument(help="Pairs that it was not trained on, a .spacy file.")],
-    images: Annotated[Path, typer.Option(help="The image root.")],
+    images: Annotated[
+        Path | None, typer.Option(help="The image root; or given features, if they are not the pipeline's own file.")
+    ] = None,
     labelled: Annotated[
         Path | None, typer.Option(help="Texts with entities, a .spacy file, to see what replacing one changes.")
     ] = None,

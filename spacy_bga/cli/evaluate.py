@@ -14,7 +14,9 @@ from spacy_bga.cli._app import app, exit_on_error
 def evaluate_command(
     model: Annotated[str, typer.Argument(help="The folder or the package of any pipeline that sets `doc.ents`.")],
     corpus: Annotated[Path, typer.Argument(help="Texts with entities: a .spacy file, a folder of them, or JSONL.")],
-    images: Annotated[Path | None, typer.Option(help="The image root: only images that are there count.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="The image root, or given features: only images there count.")
+    ] = None,
     visual_context: Annotated[
         str | None,
         typer.Option(

@@ -23,6 +23,10 @@ def init_config_command(
     lang: Annotated[str, typer.Option("--lang", "-l", help="The language whose tokenizer to use.")] = "en",
     text_encoder: Annotated[str | None, typer.Option(help="A folder, or a name on the Hugging Face Hub.")] = None,
     vision_encoder: Annotated[str | None, typer.Option(help="The same of CLIP, ViT or DINOv2.")] = None,
+    visual_features: Annotated[
+        Path | None,
+        typer.Option(help="Given features in place of a vision encoder: .safetensors, or a folder of them."),
+    ] = None,
     labels: Annotated[
         str | None, typer.Option(help="Entity labels between commas. By default those of the training data.")
     ] = None,
@@ -56,6 +60,7 @@ def init_config_command(
         lang=lang,
         text_encoder=text_encoder,
         vision_encoder=vision_encoder,
+        visual_features=visual_features,
         labels=[label.strip() for label in labels.split(",") if label.strip()] if labels is not None else None,
         gpu=gpu,
         paths={name: path for name, path in {**given, "aligner": aligner}.items() if path is not None},

@@ -25,6 +25,10 @@ def trial_command(
     lang: Annotated[str, typer.Option("--lang", "-l", help="The language whose tokenizer to use.")] = "en",
     text_encoder: Annotated[str | None, typer.Option(help="A folder, or a name on the Hugging Face Hub.")] = None,
     vision_encoder: Annotated[str | None, typer.Option(help="The same of CLIP, ViT or DINOv2.")] = None,
+    visual_features: Annotated[
+        Path | None,
+        typer.Option(help="Given features in place of a vision encoder: .safetensors, or a folder of them."),
+    ] = None,
 ) -> None:
     """Find out whether pictures pay on your own posts, by how much, and why.
 
@@ -50,10 +54,11 @@ def trial_command(
             images=images,
             pairs=pairs,
             pair_images=pair_images,
+            features=visual_features,
             lang=lang,
             tell=typer.echo,
         )
-        trial = Trial(materials, minutes, seeds, lang, text_encoder, vision_encoder)
+        trial = Trial(materials, minutes, seeds, lang, text_encoder, vision_encoder, visual_features)
         found = []
         for scores in trial.run():
             found.append(scores)

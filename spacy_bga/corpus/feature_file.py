@@ -132,6 +132,11 @@ class FeatureFile:
             raise BGAError(Errors.B375.format(path=path, key=key[:80], tokens=shape[0], **sizes))
 
 
+def holds_features(path: Path) -> bool:
+    """RETURNS (bool): Whether a path is that of a .safetensors file, or of a folder of them."""
+    return path.suffix == SUFFIX or any(path.glob(f"*{SUFFIX}"))
+
+
 def parse_grid(value: str | None, path: Path) -> tuple[int, int] | None:
     """RETURNS (Optional[tuple[int, int]]): Rows and columns, of "7x7". path (Path): For the BGAError if it is none."""
     if value is None:

@@ -13,6 +13,7 @@ from spacy_bga.diagnostics.annotations import AnnotationCheck
 from spacy_bga.diagnostics.component import (
     bga_component,
     configured_labels,
+    given_features,
     image_roots,
     make_tokenizer,
     only_aligns,
@@ -22,6 +23,7 @@ from spacy_bga.diagnostics.conflicts import ConflictCheck
 from spacy_bga.diagnostics.coverage import CoverageCheck
 from spacy_bga.diagnostics.estimate import estimate
 from spacy_bga.diagnostics.gallery import Gallery
+from spacy_bga.diagnostics.given_features import FeatureCheck
 from spacy_bga.diagnostics.images import ImageCheck
 from spacy_bga.diagnostics.labels import LabelCheck
 from spacy_bga.diagnostics.originals import check_originals
@@ -64,7 +66,8 @@ def check_data(
     nlp = make_tokenizer(config)
     reader = DocumentReader(nlp)
     known = [root for root in dict.fromkeys([*image_roots(config), *roots]) if root.is_dir()]
-    images = ImageCheck(known, Gallery() if look_at_images else None)
+    given = given_features(config)
+    images = ImageCheck(known, Gallery() if look_at_images else None) if given is None else FeatureCheck(given)
     labels, annotations = (
         LabelCheck(train, configured_labels(config), only_aligns=only_aligns(config)),
         AnnotationCheck(nlp, reader),

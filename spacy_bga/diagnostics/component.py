@@ -54,6 +54,13 @@ def image_roots(config: Mapping[str, Any]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def given_features(config: Mapping[str, Any]) -> Path | None:
+    """RETURNS (Path | None): The features that the component is given in the place of images."""
+    component = (config.get("components") or {}).get(bga_component(config) or "") or {}
+    path = (component.get("model") or {}).get("visual_features")
+    return Path(path) if isinstance(path, str | Path) else None
+
+
 def make_tokenizer(config: Config) -> Language:
     """Make the pipeline of a config without its components.
 

@@ -30,11 +30,14 @@ CHANGES = {"entity": "entity", "word": "word", "text": "other_text"}
 OF_LAYERS = ("explained_beyond_mean", "explained_when_scaled", "explained_by_layer", "keep_text", "keep_visual")
 
 
-def measure_alignment(nlp: Language, pairs: Path, images: Path, *, labelled: Path | None = None) -> dict[str, Any]:
+def measure_alignment(
+    nlp: Language, pairs: Path, images: Path | None = None, *, labelled: Path | None = None
+) -> dict[str, Any]:
     """Measure whether generated visual features find the image of their text, resemble it, and hang on its entities.
 
     nlp (Language): A pipeline saved with its visual branch. pairs (Path): Held-out pairs, a .spacy file; at most `MOST`
-        are used, one for each image. images (Path): Their image root.
+        are used, one for each image. images (Optional[Path]): Their image root; or given features, None: the
+        pipeline's own.
     labelled (Optional[Path]): A .spacy file of texts with entities, for "entity_swap".
     RETURNS (dict): "t2i" and "i2t", the retrieval of images by texts and of texts by images; "entity_swap", see
         `measure_swaps`; and `of_layers`, None for each where each word generates by itself.
@@ -86,7 +89,7 @@ def find_generating(nlp: Language) -> BGANer:
     raise BGAError(Errors.B523.format(pipes=", ".join(nlp.pipe_names) or "none"))
 
 
-def align_pairs(nlp: Language, component: BGANer, pairs: Path, images: Path) -> Alignment | WordAlignment:
+def align_pairs(nlp: Language, component: BGANer, pairs: Path, images: Path | None) -> Alignment | WordAlignment:
     """RETURNS (Union[Alignment, WordAlignment]): Of the first `MOST` pairs with different images. Raises a BGAError if
     there are none."""
     from spacy_bga.corpus.image_corpus import ImageCorpus
@@ -94,6 +97,7 @@ def align_pairs(nlp: Language, component: BGANer, pairs: Path, images: Path) -> 
     from spacy_bga.pipeline.alignment import align
     from spacy_bga.pipeline.bridge import image_features
 
+    component.images.look_in(images)
     attr = component.image_attr
     docs: list[Doc] = []
     chosen: dict[str | bytes, list[str | bytes]] = {}
@@ -189,7 +193,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("pairs", nargs="+", metavar="NAME=PAIRS")
-    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--images", type=Path)
     parser.add_argument("--labelled", type=Path)
     given = parser.parse_args(arguments)
     nlp = load_pipeline(given.model)

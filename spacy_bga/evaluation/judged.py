@@ -10,6 +10,7 @@ import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from spacy_bga.corpus.feature_file import FeatureFile, holds_features
 from spacy_bga.corpus.images import get_images, resolve_path
 from spacy_bga.errors import BGAError, Errors, ImageError, Warnings
 from spacy_bga.evaluation.bootstrap import EntityCounts
@@ -74,7 +75,8 @@ def judge_corpus(nlp: Language, corpus: Path, *, images: Path | None = None) -> 
     """Tag a corpus, and judge all entities.
 
     nlp (Language): Any pipeline that sets `doc.ents`. corpus (Path): A .spacy file, a folder of them, or JSONL.
-    images (Optional[Path]): The image root: an image counts if it is there. Without it, whoever names one has one.
+    images (Optional[Path]): The image root, or given features: an image counts if it is there. Without it, whoever
+        names one has one.
     RETURNS (JudgedCorpus): The entities. Where a text can't be tagged, none are found.
     RAISES (BGAError): There is no such corpus, or nobody has annotated it.
     """
@@ -100,13 +102,22 @@ def judge_corpus(nlp: Language, corpus: Path, *, images: Path | None = None) -> 
         raise BGAError(Errors.B611.format(path=corpus))
     if annotated and not predicted:
         notices.append(Warnings.W611.format(pipes=", ".join(nlp.pipe_names) or "none"))
-    return JudgedCorpus(tuple(has_image(g, images, attr=attr) for g in gold), known, predicted, annotated, notices)
+    place = find_place(images)
+    return JudgedCorpus(tuple(has_image(g, place, attr=attr) for g in gold), known, predicted, annotated, notices)
 
 
-def has_image(doc: Doc, root: Path | None, *, attr: str = "image") -> bool:
-    """RETURNS (bool): Whether a document has an image: one that is below the image root, if that is given."""
+def find_place(images: Path | None) -> Path | FeatureFile | None:
+    """RETURNS (Optional[Union[Path, FeatureFile]]): Where images are: their root, or the features given for them."""
+    return FeatureFile(images) if images is not None and holds_features(images) else images
+
+
+def has_image(doc: Doc, root: Path | FeatureFile | None, *, attr: str = "image") -> bool:
+    """RETURNS (bool): Whether a document has an image: one that is below the image root, or has features, if such a
+    place is given."""
     try:
         sources = get_images(doc, attr=attr)
+        if isinstance(root, FeatureFile):
+            return bool(sources) and sources[0] in root
         if sources and root is not None and isinstance(sources[0], str):
             resolve_path(sources[0], root)
     except ImageError:

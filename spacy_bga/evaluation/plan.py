@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spacy_bga.corpus.feature_file import holds_features
 from spacy_bga.errors import BGAError, Errors
 
 PLAN_KEYS = frozenset(
@@ -210,7 +211,7 @@ def _base(wanted: Any, name: str, seed: int, earlier: Mapping[str, Sequence[Run]
 
 def _test_images(run: str, shared: _Shared) -> Path:
     folder = _fill(shared.data.get("test_images"), shared.values, shared.path)
-    if not folder or not Path(folder).is_dir():
+    if not folder or not (Path(folder).is_dir() or holds_features(Path(folder))):
         raise BGAError(Errors.B770.format(run=run, folder=folder, path=shared.path))
     return Path(folder)
 

@@ -48,7 +48,7 @@ def measure_pointing(
     if pictures is not None:
         from spacy_bga.evaluation.pointing_pictures import write_pictures
 
-        write_pictures(pictures, targets, maps, centres)
+        write_pictures(pictures, targets, maps, centres, root=images)
     found = hits(maps, targets, centres)
     inside = np.stack([target.contains(centres) for target in targets])
     return {

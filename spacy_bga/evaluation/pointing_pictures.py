@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from spacy_bga.corpus.images import decode_image
+from spacy_bga.corpus.images import decode_image, find_image
 from spacy_bga.evaluation.boxes import Target
 
 SIDE = 480  # of the picture, at most
@@ -17,11 +17,14 @@ HEAT, BOX, POINT = (230, 30, 30), (60, 230, 90), (255, 255, 255)
 OPACITY = 0.6
 
 
-def write_pictures(folder: Path, targets: Sequence[Target], maps: np.ndarray, centres: np.ndarray) -> list[Path]:
+def write_pictures(
+    folder: Path, targets: Sequence[Target], maps: np.ndarray, centres: np.ndarray, *, root: Path | None = None
+) -> list[Path]:
     """Write a picture for each entity.
 
     folder (Path): Made if it isn't there. targets (Sequence[Target]): The entities.
     maps (np.ndarray): (P, rows, columns). centres (np.ndarray): (rows, columns, 2), those of the patches.
+    root (Optional[Path]): The image root, where images are named by the keys of given features.
     RETURNS (list[Path]): The files, named by image, and by the entity's place and text.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -29,7 +32,11 @@ def write_pictures(folder: Path, targets: Sequence[Target], maps: np.ndarray, ce
     for target, heat in zip(targets, maps, strict=True):
         entity = re.sub(r"\W+", "-", target.span.text).strip("-")[:60]
         path = folder / f"{target.name}_{target.span.start}_{entity}.png"
-        draw_map(decode_image(target.images[0]), heat, target, centres).save(path)
+        source = target.images[0]
+        image = (
+            find_image(source, root) if root and isinstance(source, str) and not Path(source).is_absolute() else source
+        )
+        draw_map(decode_image(image), heat, target, centres).save(path)
         written.append(path)
     return written
 

@@ -53,16 +53,17 @@ def _attending_to(context: str, component: BGANer, images: Path | None) -> Itera
     from spacy_bga.pipeline.bridge import get_shim
 
     aligner = get_shim(component.model).aligner
-    before = component.visual_context, component.image_root
+    before = component.visual_context, component.image_root, component.model.attrs["settings"]
     if context == "real":
-        component.visual_context, component.image_root = "real", images
+        component.visual_context = "real"
+        component.images.look_in(images)
     else:
         aligner.context = context  # type: ignore[assignment]
     try:
         yield
     finally:
         aligner.context = "generated"
-        component.visual_context, component.image_root = before
+        component.visual_context, component.image_root, component.model.attrs["settings"] = before
 
 
 def find_component(nlp: Language) -> BGANer:
@@ -113,10 +114,11 @@ def _evaluate(nlp: Language, test: Path) -> dict[str, Any]:
 
 
 def _count_images(nlp: Language, test: Path, images: Path | None) -> int:
-    from spacy_bga.evaluation.judged import has_image
+    from spacy_bga.evaluation.judged import find_place, has_image
     from spacy_bga.evaluation.tagging import image_attr, read_gold
 
-    return sum(has_image(doc, images, attr=image_attr(nlp)) for doc in read_gold(nlp, test)[0])
+    place = find_place(images)
+    return sum(has_image(doc, place, attr=image_attr(nlp)) for doc in read_gold(nlp, test)[0])
 
 
 def percent(score: float | None) -> float | None:

@@ -207,9 +207,9 @@ def knows_labels(nlp: Language) -> bool:
 
 
 def _look_below(nlp: Language, images: Path | None) -> None:
-    """Let components that look at a document's image while tagging find it."""
+    """Let components that look at a document's image while tagging find it, or the features given for it."""
     from spacy_bga.pipeline.bga_ner import BGANer
 
     for _, pipe in nlp.pipeline:
-        if isinstance(pipe, BGANer) and images is not None:
-            pipe.image_root = images
+        if isinstance(pipe, BGANer):
+            pipe.images.look_in(images)

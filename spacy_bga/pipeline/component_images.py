@@ -121,13 +121,12 @@ class ComponentImages:
         place (Optional[Path]): Their image root; or of given features the file, or a folder of them. None: where they
             are looked for already.
         """
-        own = self._component
-        if place is None:
-            return
-        if own.visual_features is None:
-            own.image_root = place
-        else:
-            own.visual_features = place
+        from spacy_bga.corpus.feature_file import holds_features
+
+        if place is not None and self._component.visual_features is not None and holds_features(place):
+            self._component.visual_features = place
+        elif place is not None:
+            self._component.image_root = place
 
     def to_tag(self, docs: Sequence[Doc]) -> dict[str, Any]:
         """The images to look at while tagging, which may be anybody's, and of which there is no end.

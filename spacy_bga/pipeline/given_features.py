@@ -41,7 +41,7 @@ class KeyedFeatures(VisualFeatures):
 
     def prepare(self, documents: Sequence[Sequence[Source]], *, progress: bool = False) -> None:
         """Tell of the keys that aren't there."""
-        for picture in {p for sources in documents for p in self._pictures(sources)}:
+        for picture in dict.fromkeys(p for sources in documents for p in self._pictures(sources)):
             try:
                 self._check(picture.source)
             except ImageError as error:

@@ -26,7 +26,7 @@ def encoder_sources(nlp: Language) -> list[Source]:
         if isinstance(component, BGANer):
             settings = component.model.attrs["settings"]
             found.append(encoder_source(settings.text_encoder, role="text encoder"))
-            if settings.sees:
+            if settings.sees and settings.vision_encoder is not None:
                 kept = get_shim(component.model).save_visual_branch
                 role = "vision encoder" if kept else "vision encoder, in training only"
                 found.append(encoder_source(settings.vision_encoder, role=role))

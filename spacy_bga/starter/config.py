@@ -40,6 +40,7 @@ class Choices:
     base (str): One of `BASES`: the shipped config to begin with.
     lang (str): The language whose tokenizer to use.
     text_encoder, vision_encoder (str | None): Folders, or names on the Hugging Face Hub.
+    visual_features (Path | None): Given features, in the place of a vision encoder.
     labels (Sequence[str] | None): The entity labels; None: those of the training data.
     gpu (bool | None): Whether training is on a GPU.
     paths (Mapping[str, Path]): Of [paths]: "train", "dev", "images", "pairs", "pair_images", "features" or "aligner".
@@ -49,6 +50,7 @@ class Choices:
     lang: str = "en"
     text_encoder: str | None = None
     vision_encoder: str | None = None
+    visual_features: Path | None = None
     labels: Sequence[str] | None = None
     gpu: bool | None = None
     paths: Mapping[str, Path] = field(default_factory=dict)
@@ -108,9 +110,16 @@ def _paths(choices: Choices, config: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _encoders(choices: Choices, config: dict[str, Any]) -> dict[str, str]:
+def _encoders(choices: Choices, config: dict[str, Any]) -> dict[str, Any]:
     model = config["components"]["bga_ner"]["model"]
-    settings = {}
+    settings: dict[str, Any] = {}
+    if choices.visual_features is not None:
+        if model["vision_encoder"] is None:
+            raise BGAError(Errors.B638.format(base=choices.base))
+        if choices.vision_encoder is not None:
+            raise BGAError(Errors.B218.format(encoder=choices.vision_encoder, path=choices.visual_features))
+        settings |= {f"{MODEL}.vision_encoder": None, f"{MODEL}.train_vision": False}
+        settings[f"{MODEL}.visual_features"] = choices.visual_features.as_posix()
     for kind in ("text_encoder", "vision_encoder"):
         name = getattr(choices, kind)
         if name is None:

@@ -31,6 +31,7 @@ class Trial:
 
     materials (Materials): The corpora. minutes (float): The time budget. most_seeds (int): The most seeds.
     lang (str): The language. text_encoder, vision_encoder (Optional[str]): Others than the starter encoders.
+    visual_features (Optional[Path]): Given features, in the place of a vision encoder.
     """
 
     materials: Materials
@@ -39,6 +40,7 @@ class Trial:
     lang: str = "en"
     text_encoder: str | None = None
     vision_encoder: str | None = None
+    visual_features: Path | None = None
 
     def run(self) -> Iterator[dict[str, Any]]:
         """Train and score all arms with seeds 0, 1, ..., at least one, and as many as the time allows. What an earlier
@@ -61,6 +63,8 @@ class Trial:
         """Raise a BGAError if what is there already was made of something else; note what this one is made of."""
         settings = {"data": self.materials.digest, "minutes": self.minutes, "lang": self.lang}
         settings |= {"text_encoder": self.text_encoder, "vision_encoder": self.vision_encoder}
+        if self.visual_features is not None:
+            settings["visual_features"] = str(self.visual_features)
         path = self.materials.folder / "settings.json"
         known = read_json(path)
         if known is not None and known != settings:
@@ -93,7 +97,8 @@ class Trial:
         paths = self.materials.paths(pictures=arm != TEXT_ONLY, shuffled=arm == SHUFFLED)
         if arm == TEXT_ONLY:
             return make_config(Choices("text_only", self.lang, self.text_encoder, paths=paths))
-        return make_config(Choices("starter", self.lang, self.text_encoder, self.vision_encoder, paths=paths))
+        eyes = (self.vision_encoder, self.visual_features)
+        return make_config(Choices("starter", self.lang, self.text_encoder, *eyes, paths=paths))
 
     def _budget(self, config: Path) -> dict[str, Any]:
         """RETURNS (dict[str, Any]): The schedule that fits the posts, or a shorter one that fits the time."""

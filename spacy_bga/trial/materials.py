@@ -68,6 +68,7 @@ def gather(
     images: Path | None = None,
     pairs: Path | None = None,
     pair_images: Path | None = None,
+    features: Path | None = None,
     lang: str = "en",
     seed: int = 0,
     tell: Callable[[str], None] = lambda message: None,
@@ -78,19 +79,22 @@ def gather(
         corpora. test (Optional[Path]): Posts to score by; None: a quarter of the others.
     images (Optional[Path]): The image root of the posts. pairs (Optional[Path]): Texts with images and no labels, such
         as a catalogue, and pair_images (Optional[Path]): their image root; by default the folder that they are in.
+    features (Optional[Path]): Given features, in the place of images: these are then keys.
     lang (str): The language whose tokenizer to use. seed (int): Of the split and of the shuffling.
     tell (Callable): Called with the report of each conversion, and with what is left out.
     RETURNS (Materials): The corpora.
     RAISES (BGAError): A file can't be read, there are too few posts with entities, or no picture at all.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    posts = _annotated(_read(labelled, folder, images, lang, tell))
-    given = _annotated(_read(test, folder, images, lang, tell)) if test is not None else []
+    named = images is not None or features is not None
+    posts = _annotated(_read(labelled, folder, images, lang, tell, named=named))
+    given = _annotated(_read(test, folder, images, lang, tell, named=named)) if test is not None else []
     parts = _split(posts, given, seed=seed)
     if min(len(parts["train"]), len(parts["test"])) < LEAST_POSTS // 4 or len(posts) < LEAST_POSTS:
         raise BGAError(Errors.B690.format(number=len(posts), path=labelled, least=LEAST_POSTS))
     root = pair_images if pair_images is not None else pairs.parent if pairs is not None else None
-    shown = [doc for doc in _read(pairs, folder, root, lang, tell) if get_images(doc)] if pairs is not None else []
+    read = _read(pairs, folder, None if features else root, lang, tell, named=True) if pairs is not None else []
+    shown = [doc for doc in read if get_images(doc)]
     if not any(get_images(doc) for doc in [*parts["train"], *shown]):
         raise BGAError(Errors.B691.format(path=labelled))
     digest = _digest([*parts.values(), shown])  # before images change hands
@@ -104,7 +108,10 @@ def gather(
     return Materials(folder, digest, images, root, {name: len(docs) for name, docs in parts.items()}, len(shown))
 
 
-def _read(path: Path, folder: Path, images: Path | None, lang: str, tell: Callable[[str], None]) -> list[Doc]:
+def _read(
+    path: Path, folder: Path, images: Path | None, lang: str, tell: Callable[[str], None], *, named: bool
+) -> list[Doc]:
+    """RETURNS (list[Doc]): The documents. named (bool): Whether what names an image can be looked up."""
     register_image_extension()
     if path.suffix != ".spacy":
         converted = folder / "converted" / f"{path.stem}.spacy"
@@ -113,12 +120,12 @@ def _read(path: Path, folder: Path, images: Path | None, lang: str, tell: Callab
     if not path.is_file():
         raise BGAError(Errors.B330.format(path=path))
     docs = list(DocBin().from_disk(path).get_docs(spacy.blank(lang).vocab))
-    if images is None:  # there is no place to look for them
-        named = [doc for doc in docs if any(isinstance(image, str) for image in get_images(doc))]
-        for doc in named:
+    if not named:  # there is no place to look for them
+        lost = [doc for doc in docs if any(isinstance(image, str) for image in get_images(doc))]
+        for doc in lost:
             doc._.image = [image for image in get_images(doc) if isinstance(image, bytes)] or None
-        if named:
-            tell(f"{len(named):,} texts of {path.name} name image files, which are left out: no image root was given.")
+        if lost:
+            tell(f"{len(lost):,} texts of {path.name} name image files, which are left out: no image root was given.")
     return docs
 
 

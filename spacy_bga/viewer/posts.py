@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
+from spacy_bga.corpus.images import get_images
 from spacy_bga.errors import BGAError, Errors
 from spacy_bga.evaluation.comparison import Comparison, Judgement, compare
 from spacy_bga.viewer.pictures import Picture, find_picture
@@ -118,6 +119,7 @@ def _heat_maps(
     component = pointing_component(nlp)
     if component is None:
         return {}
+    by_key = component.visual_features is not None
     places, spans, sources = [], [], []
     for number, (doc, picture) in enumerate(zip(docs, pictures, strict=True)):
         if doc is None or picture is None or not picture.sources:
@@ -125,7 +127,7 @@ def _heat_maps(
         for entity, span in enumerate(doc.ents):
             places.append((number, entity))
             spans.append(span)
-            sources.append(list(picture.sources))
+            sources.append(get_images(doc, attr=component.image_attr) if by_key else list(picture.sources))
     found: dict[int, dict[int, HeatMap]] = {}
     for place, heat in find_heat_maps(component, spans, sources).items():
         number, entity = places[place]

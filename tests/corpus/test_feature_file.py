@@ -133,5 +133,5 @@ class TestErrors:
         features["b"][1, 2] = value
         file = FeatureFile(write_features(tmp_path / "f.safetensors", features))
         assert file.load("a").shape == (4, 12)
-        with pytest.raises(ImageError, match="B377.*'b'"):
+        with pytest.raises(ImageError, match=r"B377.*'b'"):
             file.load("b")

@@ -134,7 +134,7 @@ class TestPooling:
 
     def test_crops(self, make_given: MakeNlp):
         features = random_features([*IMAGES, "crop"])
-        nlp = make_given(features, model={"max_crops": 1})
+        nlp = make_given(features, model={"max_crops": 1}, on_missing="ignore")
         batch = pipe_of(nlp).images.features().collate([["photos/0.png", "crop"], ["photos/1.png", "no"]], [0, 1])
         assert batch.valid.sum(1).tolist() == [6, 5]
         np.testing.assert_allclose(batch.features[0, 0, 5].numpy(), features["crop"].mean(0), atol=2e-3)
@@ -145,7 +145,7 @@ class TestMissing:
         features = random_features(list(IMAGES)[2:])
         with pytest.warns(UserWarning, match="W201") as caught:
             nlp = make_given(features)
-            losses = train(nlp, keyed(nlp), steps=3)
+        losses = train(nlp, keyed(nlp), steps=3)
         (warning,) = [str(w.message) for w in caught]
         assert "2 images can't be used" in warning
         assert "B222" in warning

@@ -1,0 +1,1 @@
+"""Visual features computed beforehand, from images or captions, into files that `visual_features` takes."""
