@@ -63,7 +63,11 @@ class CaptionEncoder:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        model: Any = load_encoder(folder, config)
+        model: Any
+        try:
+            model = load_encoder(folder, config, add_pooling_layer=False)
+        except TypeError:  # a family without poolers
+            model = load_encoder(folder, config)
         self.model = model.eval().to(self.device)
         self.most_tokens = most_tokens
 
@@ -103,7 +107,7 @@ def read_captions(
     if not source.is_file():
         raise BGAError(Errors.B386.format(path=source, reason="there is no such file"))
     problems: list[str] = []
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, None]] = {}  # each text once, in order
     for line, row in _rows(source, problems):
         key = _key(row, key_field)
         caption = row.get(caption_field)
@@ -113,8 +117,7 @@ def read_captions(
             what = "no key" if key is None else "a caption that is no text"
             problems.append(Errors.B385.format(path=source, line=line, reason=what))
         elif texts:
-            kept = found.setdefault(key, [])
-            kept += [text.strip() for text in texts if text.strip() not in kept]
+            found.setdefault(key, {}).update(dict.fromkeys(text.strip() for text in texts))
     if not found:
         fields = f"no line has a key and a caption ({key_field or ' or '.join(KEY_FIELDS)}, {caption_field})"
         raise BGAError(Errors.B386.format(path=source, reason=fields))
