@@ -20,6 +20,8 @@ DEMO = ["streamlit>=1.60"]
 FUZZ = ["hypothesis>=6.100", "html5lib>=1.1", "coverage>=7.10"]
 # Version 5 needs a huggingface-hub that transformers 4.53 does not take.
 DATASETS = ["datasets>=3.2,<5"]
+# Its torchvision has to be the build that goes with torch.
+TIMM = ["timm>=1.0.20"]
 BENCHMARK = ["psutil>=5.9", "threadpoolctl>=3.5"]
 DOCS = ["mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1.0"]
 TEST = [
@@ -83,6 +85,7 @@ setup(
         "splits": SPLITS,
         "figures": FIGURES,
         "datasets": DATASETS,
+        "timm": TIMM,
         "tensorboard": TENSORBOARD,
         "wandb": WANDB,
         "mlflow": MLFLOW,

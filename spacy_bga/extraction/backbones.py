@@ -19,14 +19,10 @@ MOST_PIXELS = 224  # a side, for transformers: those trained on larger images co
 
 
 class Backbone(Protocol):
-    """What computes features of images.
+    """What computes features of images."""
 
-    image_size (int): The side of the images that it sees, in pixels.
-    image_mean, image_std (tuple[float, ...]): Their normalisation.
-    """
-
-    image_size: int
-    image_mean: tuple[float, ...]
+    image_size: int  # the side of the images that it sees, in pixels
+    image_mean: tuple[float, ...]  # their normalisation
     image_std: tuple[float, ...]
 
     def __call__(self, pixels: Tensor) -> Patches:

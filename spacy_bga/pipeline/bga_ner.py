@@ -166,6 +166,7 @@ class BGANer(TrainablePipe):
     @visual_features.setter
     def visual_features(self, path: Path) -> None:
         self.model.attrs["settings"] = replace(self.model.attrs["settings"], visual_features=str(path))
+        self.images = ComponentImages(self)  # which reads the files anew
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -86,14 +86,14 @@ def gather(
     RAISES (BGAError): A file can't be read, there are too few posts with entities, or no picture at all.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    named = images is not None or features is not None
-    posts = _annotated(_read(labelled, folder, images, lang, tell, named=named))
-    given = _annotated(_read(test, folder, images, lang, tell, named=named)) if test is not None else []
+    keyed = features is not None
+    posts = _annotated(_read(labelled, folder, images, lang, tell, keyed=keyed))
+    given = _annotated(_read(test, folder, images, lang, tell, keyed=keyed)) if test is not None else []
     parts = _split(posts, given, seed=seed)
     if min(len(parts["train"]), len(parts["test"])) < LEAST_POSTS // 4 or len(posts) < LEAST_POSTS:
         raise BGAError(Errors.B690.format(number=len(posts), path=labelled, least=LEAST_POSTS))
     root = pair_images if pair_images is not None else pairs.parent if pairs is not None else None
-    read = _read(pairs, folder, None if features else root, lang, tell, named=True) if pairs is not None else []
+    read = _read(pairs, folder, root, lang, tell, keyed=keyed) if pairs is not None else []
     shown = [doc for doc in read if get_images(doc)]
     if not any(get_images(doc) for doc in [*parts["train"], *shown]):
         raise BGAError(Errors.B691.format(path=labelled))
@@ -109,18 +109,18 @@ def gather(
 
 
 def _read(
-    path: Path, folder: Path, images: Path | None, lang: str, tell: Callable[[str], None], *, named: bool
+    path: Path, folder: Path, images: Path | None, lang: str, tell: Callable[[str], None], *, keyed: bool
 ) -> list[Doc]:
-    """RETURNS (list[Doc]): The documents. named (bool): Whether what names an image can be looked up."""
+    """RETURNS (list[Doc]): The documents. keyed (bool): Whether images are keys of given features."""
     register_image_extension()
     if path.suffix != ".spacy":
         converted = folder / "converted" / f"{path.stem}.spacy"
-        tell(f"{path}\n{convert(path, converted, images=images, lang=lang).to_text()}")
+        tell(f"{path}\n{convert(path, converted, images=images, lang=lang, check_images=not keyed).to_text()}")
         path = converted
     if not path.is_file():
         raise BGAError(Errors.B330.format(path=path))
     docs = list(DocBin().from_disk(path).get_docs(spacy.blank(lang).vocab))
-    if not named:  # there is no place to look for them
+    if images is None and not keyed:  # there is no place to look for them
         lost = [doc for doc in docs if any(isinstance(image, str) for image in get_images(doc))]
         for doc in lost:
             doc._.image = [image for image in get_images(doc) if isinstance(image, bytes)] or None

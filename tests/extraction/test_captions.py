@@ -41,6 +41,7 @@ def test_csv(tmp_path: Path):
     captions, problems = read_captions(tmp_path / "c.csv")
     assert captions == {"1": "a, b"}
     assert len(problems) == 1
+    assert "B385" in problems[0]
     assert "line 4: no key" in problems[0]
 
 

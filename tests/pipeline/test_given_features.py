@@ -18,6 +18,7 @@ from spacy_bga.corpus.convert import write_docs
 from spacy_bga.corpus.image_corpus import ImageCorpus
 from spacy_bga.errors import BGAError, ImageError
 from spacy_bga.pipeline.alignment import align
+from spacy_bga.pipeline.features import ImageFeatures
 from spacy_bga.pipeline.heat_maps import can_point, find_heat_maps
 from tests.conftest import encode_picture
 from tests.features import branch_of, encoded, random_features, write_features
@@ -209,6 +210,21 @@ class TestLookingWhileTagging:
         with pytest.warns(UserWarning, match=r"W201.*B221.*'k' in .*other\.saf.*at most 4 tokens, 12 wide"):
             np.testing.assert_array_equal(self.emissions(nlp, "k"), none)
 
+    def test_files_that_are_added_are_found_once_it_is_set_anew(self, nlp: Language, tmp_path: Path):
+        folder = write_features(tmp_path / "new" / "1.safetensors", random_features(["a"])).parent
+        pipe_of(nlp).visual_features = folder
+        first = self.emissions(nlp, "a")
+        array = random_features(["a"])["a"]
+        write_features(folder / "2.safetensors", {"b": array})
+        pipe_of(nlp).visual_features = folder
+        np.testing.assert_array_equal(self.emissions(nlp, "b"), first)
+
+    def test_no_path(self, nlp: Language, tmp_path: Path):
+        nlp.to_disk(tmp_path / "saved")
+        loaded = spacy.load(tmp_path / "saved", config={"components.bga_ner.model.visual_features": None})
+        with pytest.raises(BGAError, match="B219"):
+            pipe_of(loaded).predict(self.docs(loaded, "photos/0.png"))
+
     def test_auto_does_without_the_file(self, nlp: Language, tmp_path: Path):
         none = self.emissions(nlp, None)
         pipe_of(nlp).visual_features = tmp_path / "gone.safetensors"
@@ -256,7 +272,10 @@ class TestHeatMaps:
         np.testing.assert_allclose(maps[0].centres[:, 0, 1], [0.25, 0.75])
 
     def test_not_without_a_grid(self, make_given: MakeNlp):
-        assert not can_point(pipe_of(make_given(random_features(list(IMAGES)))))
+        nlp = make_given(random_features(list(IMAGES)))
+        assert not can_point(pipe_of(nlp))
+        with pytest.raises(BGAError, match="B209"):
+            find_heat_maps(pipe_of(nlp), [nlp.make_doc(POSTS[0][0])[0:2]], [["photos/0.png"]])
 
 
 def test_readers_leave_keys_alone(make_given: MakeNlp, tmp_path: Path):
@@ -266,6 +285,12 @@ def test_readers_leave_keys_alone(make_given: MakeNlp, tmp_path: Path):
     for root in (None, tmp_path / "absent"):
         examples = list(ImageCorpus(tmp_path / "posts.spacy", images=root)(nlp))
         assert [example.reference._.image for example in examples] == [[key] for key in IMAGES]
+
+
+def test_images_have_no_encoder(make_given: MakeNlp):
+    branch = branch_of(make_given(random_features(list(IMAGES))))
+    with pytest.raises(BGAError, match="B135"):
+        ImageFeatures(branch)
 
 
 class TestSettings:

@@ -88,3 +88,18 @@ def test_pictures_that_tell_nothing_do_not_pay(tmp_path: Path, encoders: tuple[P
     output, found = run(tmp_path, encoders, "--seeds", "1", shuffled=True)
     assert found["answer"] == "do not pay"
     assert "Pictures do not pay" in output
+
+
+def test_given_features(tmp_path: Path, encoders: tuple[Path, Path]):
+    """The same verdict from features that are given, and no picture at all."""
+    posts, pairs = write_data(tmp_path, shuffled=False)
+    features = tmp_path / "features"
+    given = ["features", str(tmp_path), str(features), "--vision-encoder", str(encoders[1])]
+    assert CliRunner().invoke(app, given).exit_code == 0
+    for picture in tmp_path.glob("*.png"):
+        picture.unlink()
+    given = ["trial", str(posts), "--pairs", str(pairs), "--output", str(tmp_path / "trial"), "--minutes", "1"]
+    given += ["--seeds", "1", "--text-encoder", str(encoders[0]), "--visual-features", str(features)]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "trial" / "trial.json").read_text(encoding="utf8"))["trust"] > 0.5
