@@ -110,7 +110,8 @@ def generate(
         dealt[max(tweet.part, furthest, key=PARTS.index)].append(tweet.renamed(coined) if rename else tweet)
     for part, found in dealt.items():
         rng.shuffle(found)
-        write_tweets(output / f"{part}.txt", found)
+        named = {name[0] for name in part_of} if not rename else {coined[name].lower() for name in part_of}
+        write_tweets(output / f"{part}.txt", covering_first(found, named) if part == "train" else found)
         counts[part] = len(found)
     shown = [row | ({"text": coined[key(row)]} if rename else {}) for row in rows if key(row) in coined]
     rest = [row for row in rows if key(row) not in coined]
@@ -125,6 +126,18 @@ def generate(
     }
     (output / "names.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf8")
     return dict(counts)
+
+
+def covering_first(tweets: Sequence[Tweet], names: set[str]) -> list[Tweet]:
+    """RETURNS (list[Tweet]): The same, but those that are the first to mention one of these names come first: whoever
+    labels few tweets labels each name once."""
+    seen: set[str] = set()
+    firsts, others = [], []
+    for tweet in tweets:
+        mentioned = {text for _, _, (text, _) in tweet.names()} & names
+        (firsts if mentioned - seen else others).append(tweet)
+        seen |= mentioned
+    return firsts + others
 
 
 def key(row: dict[str, Any]) -> Name:
