@@ -190,6 +190,10 @@ class Errors(metaclass=_Coded):
         'The graph saved with the component can\'t be run with `backend = "{backend}"`: {error}. Load the pipeline '
         'with `backend = "torch"` and export it again.'
     )
+    B224 = (
+        '`wordpieces_of = "text"` needs a fast tokenizer, which tells where in a text its wordpieces are, but this is '
+        'a {tokenizer}. Set it to "words", or save the tokenizer with its tokenizer.json.'
+    )
 
     # 3xx: the corpus
     B301 = (

@@ -14,6 +14,8 @@ from spacy_bga.errors import BGAError, Errors
 
 Distance = Literal["kl", "mse", "cosine"]
 DISTANCES = ("kl", "mse", "cosine")
+Unit = Literal["text", "words"]
+UNITS = ("text", "words")
 REMOVED = {"matching": "position", "whole_words": False, "entity_weight": 0.0, "contrast_memory": 0}
 """Settings that are gone, as none of them has won an ablation, with the values at which they changed nothing."""
 
@@ -42,6 +44,7 @@ class BGAConfig:
     crop_grid (Optional[int]): The patch grid of a crop, as `visual_grid`.
     window (int): Wordpieces of one window, special tokens included.
     overlap (int): Wordpieces that neighbouring windows of a long document share.
+    wordpieces_of (str): What is split into wordpieces: the "text" as it is, or its "words", one at a time.
     shared_generators (bool): One pair of generators for all BGA layers, or one pair per layer.
     projections (bool): Whether each BGA layer maps what is generated to the visual features' space, and visual features
         to the text's, by affine layers of its own (ours). Without, that happens only where the widths differ.
@@ -90,6 +93,7 @@ class BGAConfig:
     crop_grid: int | None = 0
     window: int = 128
     overlap: int = 32
+    wordpieces_of: Unit = "words"  # as in whatever was saved before there was a choice
     shared_generators: bool = True
     projections: bool = True
     standardize: bool = True
@@ -128,6 +132,8 @@ class BGAConfig:
         check_ranges(vars(self))
         if self.distance not in DISTANCES:
             raise BGAError(Errors.B101.format(distance=self.distance, known=", ".join(DISTANCES)))
+        if self.wordpieces_of not in UNITS:
+            raise BGAError(Errors.B212.format(name="wordpieces_of", value=self.wordpieces_of, known=", ".join(UNITS)))
         words_alone = self.words and not self.text_layers and len(self.vision_layers) == 1
         if len(self.text_layers) != len(self.vision_layers) and not words_alone:
             raise BGAError(Errors.B102.format(text=list(self.text_layers), vision=list(self.vision_layers)))

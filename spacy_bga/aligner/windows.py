@@ -46,9 +46,10 @@ class TextBatch:
     """Documents as windows of wordpieces.
 
     ids (Tensor): (W, n) wordpiece ids of all windows. mask (Tensor): (W, n) bool, False at padding.
-    places (Tensor): (P,) where each used wordpiece stands in the flattened (W * n) windows.
+    places (Tensor): (P,) where each used wordpiece stands in the flattened (W * n) windows; as often as it is used.
     tokens (Tensor): (P,) which token of the batch, over all documents, each belongs to.
-    lengths (tuple[int, ...]): Tokens of each document. A token may have no wordpiece, a document no token.
+    lengths (tuple[int, ...]): Tokens of each document. A token may have no wordpiece, a wordpiece several tokens or
+        none, a document no token.
     """
 
     ids: Tensor

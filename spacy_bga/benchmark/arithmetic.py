@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spacy_bga.aligner.config import BGAConfig
+from spacy_bga.aligner.config import BGAConfig, Unit
 from spacy_bga.aligner.windows import plan_windows
 from spacy_bga.benchmark.texts import Text
 
@@ -102,10 +102,13 @@ def pipeline_flops(config: BGAConfig, windows: Sequence[int], words: int) -> int
     return in_windows + head_flops(config, words) + word_flops(config, words)
 
 
-def window_lengths(texts: Sequence[Text], encoder: Path, *, window: int, overlap: int) -> list[int]:
+def window_lengths(
+    texts: Sequence[Text], encoder: Path, *, window: int, overlap: int, wordpieces_of: Unit = "words"
+) -> list[int]:
     """Wordpieces of the windows that texts are laid out in.
 
-    texts (Sequence[Text]): The texts. encoder (Path): Its tokenizer's folder. window, overlap (int): See `BGAConfig`.
+    texts (Sequence[Text]): The texts. encoder (Path): Its tokenizer's folder. window, overlap (int),
+    wordpieces_of (str): See `BGAConfig`.
     RETURNS (list[int]): Of each window, special tokens included.
     """
     from transformers import AutoTokenizer
@@ -113,7 +116,9 @@ def window_lengths(texts: Sequence[Text], encoder: Path, *, window: int, overlap
     tokenizer = AutoTokenizer.from_pretrained(encoder, local_files_only=True, trust_remote_code=False)
     lengths = []
     for text in texts:
-        ids = tokenizer(list(text.words), is_split_into_words=True, add_special_tokens=False, verbose=False).input_ids
+        words = wordpieces_of == "words"
+        given = list(text.words) if words else str(text)
+        ids = tokenizer(given, is_split_into_words=words, add_special_tokens=False, verbose=False).input_ids
         lengths += [w.end - w.start + 2 for w in plan_windows(len(ids), window - 2, overlap)]
     return lengths
 

@@ -56,7 +56,8 @@ def _flops(contender: Contender, setting: Setting, texts: Sequence[Text]) -> int
     """RETURNS (int): The arithmetic that the texts need; of a peer, its encoder's alone."""
     config = find_config(contender.folder) if contender.name in OURS else None
     if config is not None:
-        lengths = window_lengths(texts, setting.encoder, window=config.window, overlap=config.overlap)
+        window, overlap, unit = config.window, config.overlap, config.wordpieces_of
+        lengths = window_lengths(texts, setting.encoder, window=window, overlap=overlap, wordpieces_of=unit)
         return pipeline_flops(config, lengths, n_words(texts))
     text = json.loads((setting.encoder / "config.json").read_text(encoding="utf8"))
     return sum(encoder_flops(text, n) for n in window_lengths(texts, setting.encoder, window=WINDOW, overlap=OVERLAP))

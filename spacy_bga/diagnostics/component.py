@@ -98,4 +98,6 @@ def windowing(config: Mapping[str, Any]) -> Windowing:
     limit = json.loads((found.path / "config.json").read_text(encoding="utf8")).get("max_position_embeddings", WINDOW)
     window = min(settings.get("window", WINDOW), limit)
     overlap = min(settings.get("overlap", OVERLAP), (window - 2) // 2)
-    return Windowing(WordpieceTokenizer.from_folder(found.path, window=window, overlap=overlap))
+    first_version = settings.get("@architectures") == "spacy_bga.BGAModel.v1"
+    unit: Any = "words" if first_version else settings.get("wordpieces_of", "auto")
+    return Windowing(WordpieceTokenizer.from_folder(found.path, window=window, overlap=overlap, of=unit))

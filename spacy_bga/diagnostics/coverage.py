@@ -64,8 +64,7 @@ class CoverageCheck:
             self._count_windows(document, self.windowing.wordpieces)
 
     def _count_windows(self, document: Document, wordpieces: WordpieceTokenizer) -> None:
-        words = [document.doc[i].text for i in content_tokens(document.doc).tolist()]
-        number = len(wordpieces.split(words).ids)
+        number = len(wordpieces.split_doc(document.doc, content_tokens(document.doc)).ids)
         self.pieces[document.source.split] += number
         windows = len(plan_windows(number, wordpieces.window - 2, wordpieces.overlap))
         if windows > 1:

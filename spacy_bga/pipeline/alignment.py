@@ -16,7 +16,7 @@ from spacy_bga.aligner.losses import direction, summarize
 from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.windows import TextBatch, Window
 from spacy_bga.errors import BGAError, Errors
-from spacy_bga.pipeline.bridge import collate_images, get_shim, words
+from spacy_bga.pipeline.bridge import collate_images, get_shim
 from spacy_bga.pipeline.shim import BGAShim
 from spacy_bga.pipeline.span_features import imagine_words
 from spacy_bga.pipeline.tags import content_tokens
@@ -111,7 +111,7 @@ def _batches(
     paired = [i for i in range(len(docs)) if images[i] and len(content_tokens(docs[i]))]
     for start in range(0, len(paired), BATCH):
         chosen = paired[start : start + BATCH]
-        pieces = [shim.wordpieces.split(words(docs[i], content_tokens(docs[i]))) for i in chosen]
+        pieces = [shim.wordpieces.split_doc(docs[i], content_tokens(docs[i])) for i in chosen]
         windows = shim.wordpieces.windows(pieces)
         visual = collate_images(features, [images[i] for i in chosen], windows)
         if visual is not None:
@@ -150,7 +150,7 @@ def imagine(model: Model, docs: Sequence[Doc]) -> np.ndarray:
     aligner = shim.aligner.eval()
     if aligner.words is not None:
         return imagine_words(model, [doc[:] for doc in docs])
-    pieces = [shim.wordpieces.split(words(doc, content_tokens(doc))) for doc in docs]
+    pieces = [shim.wordpieces.split_doc(doc, content_tokens(doc)) for doc in docs]
     windows = [(place, window) for place, window in shim.wordpieces.windows(pieces) if window.start == 0]
     found = np.zeros((len(docs), aligner.config.n_bga_layers, 2 * aligner.config.vision_width), dtype=np.float32)
     for start in range(0, len(windows), BATCH):
@@ -229,9 +229,9 @@ def _lay_out(shim: BGAShim, spans: Sequence[Span]) -> tuple[list[int], TextBatch
     """RETURNS (tuple[list[int], TextBatch, Tensor]): Which of the spans have wordpieces; the windows (W, n) in which
     these begin; and which wordpieces of those are the span's (W, n), 0 or 1."""
     contents = [content_tokens(span.doc) for span in spans]
-    pieces = [shim.wordpieces.split(words(span.doc, c)) for span, c in zip(spans, contents, strict=True)]
+    pieces = [shim.wordpieces.split_doc(span.doc, c) for span, c in zip(spans, contents, strict=True)]
     inside = [
-        np.isin(p.words, np.flatnonzero((c >= span.start) & (c < span.end)))
+        np.isin(np.arange(len(p.ids)), p.places[((c >= span.start) & (c < span.end))[p.words]])
         for span, c, p in zip(spans, contents, pieces, strict=True)
     ]
     chosen: dict[int, Window] = {}

@@ -58,6 +58,7 @@ def build_bga_model(
     dropout: float = 0.1,
     window: int = 128,
     overlap: int = 32,
+    wordpieces_of: Literal["auto", "text", "words"] = "auto",
     visual_features: str | None = None,
 ) -> Model:
     """The architecture `spacy_bga.BGAModel.v2`: BGA-MNER (arXiv 2308.02570), and words that generate.
@@ -77,6 +78,8 @@ def build_bga_model(
 
     mixed_precision (bool): Whether matrix products of the training are of bfloat16, for GPUs that are good at it;
         weights, targets and the CRF are not.
+    wordpieces_of (str): What is split into wordpieces: the "text" as it is, as in pretraining, or its "words", spaCy's
+        tokens, one at a time. "auto": the text, but words for WordPiece, as BERT has it, and for slow tokenizers.
 
     The other settings are those of `spacy_bga.aligner.config.BGAConfig`.
     RETURNS (Model): A model without weights: the component loads the encoders when it is initialized.

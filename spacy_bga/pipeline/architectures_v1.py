@@ -52,7 +52,8 @@ def build_bga_model_v1(
     entity_weight: float = 0.0,
     contrast_memory: int = 0,
 ) -> Model:
-    """The architecture `spacy_bga.BGAModel.v1`: as `spacy_bga.BGAModel.v2`, but that no word generates.
+    """The architecture `spacy_bga.BGAModel.v1`: as `spacy_bga.BGAModel.v2`, but that no word generates, and that words
+    are split into wordpieces one at a time.
 
     The other settings are those of `spacy_bga.BGAModel.v2`.
     matching, whole_words, entity_weight, contrast_memory (Union[str, bool, float, int]): Removed. The configs of
@@ -62,4 +63,4 @@ def build_bga_model_v1(
     given = dict(locals())
     removed = {name: given.pop(name) for name in REMOVED}
     refuse_removed(**removed)
-    return build_bga_model(**given, words=False)
+    return build_bga_model(**given, words=False, wordpieces_of="words")

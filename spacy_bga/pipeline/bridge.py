@@ -107,7 +107,7 @@ def predict_tags(
     if aligner.training:  # to say so to each of its modules takes time
         aligner.eval()
     contents = [content_tokens(doc) for doc in docs]
-    pieces = [shim.wordpieces.split(words(doc, content)) for doc, content in zip(docs, contents, strict=True)]
+    pieces = [shim.wordpieces.split_doc(doc, content) for doc, content in zip(docs, contents, strict=True)]
     lengths = [doc.n_words for doc in pieces]
     if not sum(lengths):
         return [_nothing(confidence) for _ in docs]
@@ -195,7 +195,7 @@ def collate(
     annotated = [not tags.all() for tags in allowed]
     kept = [i for i in range(len(examples)) if annotated[i] or (features is not None and images[i])]
     docs = [examples[i].predicted for i in kept]
-    pieces = [shim.wordpieces.split(words(doc, content_tokens(doc))) for doc in docs]
+    pieces = [shim.wordpieces.split_doc(doc, content_tokens(doc)) for doc in docs]
     windows = shim.wordpieces.windows(pieces)
     if not windows:
         return None
@@ -243,12 +243,6 @@ def image_features(
     if path is None:
         raise BGAError(Errors.B219)
     return KeyedFeatures(aligner.visual, FeatureFile(Path(path)), on_missing=on_missing)
-
-
-def words(doc: Doc, content: np.ndarray) -> list[str]:
-    """RETURNS (list[str]): The texts of some of a document's tokens."""
-    texts = [token.text for token in doc]  # faster than to ask for each by its index
-    return texts if len(content) == len(texts) else [texts[i] for i in content.tolist()]
 
 
 _MAIN_PROCESS = os.getpid()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import PretrainedConfig
 
-from spacy_bga.aligner.config import BGAConfig, choose_layers
+from spacy_bga.aligner.config import BGAConfig, Unit, choose_layers
 from spacy_bga.aligner.given import GivenFeatures
 from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.text_encoder import TextEncoder
@@ -35,6 +35,7 @@ class Settings:
     mixed_precision: bool
     window: int
     overlap: int
+    wordpieces_of: Unit | Literal["auto"]
     visual_features: str | None
     options: dict[str, Any]
 
@@ -64,13 +65,15 @@ def build_aligner(settings: Settings, labels: Sequence[str]) -> tuple[BGAModel, 
     # An encoder with short positions gets shorter windows than asked for, and an overlap that fits them.
     window = min(settings.window, text.max_length)
     overlap = settings.overlap if window == settings.window else min(settings.overlap, (window - 2) // 2)
-    tokenizer = WordpieceTokenizer.from_folder(folder, window=window, overlap=overlap)
+    unit = settings.wordpieces_of
+    tokenizer = WordpieceTokenizer.from_folder(folder, window=window, overlap=overlap, of=unit)
     config = BGAConfig(
         text=_portable(text.config),
         vision=_vision_config(vision),
         labels=tuple(labels),
         window=window,
         overlap=overlap,
+        wordpieces_of=tokenizer.of,
         mask_id=tokenizer.mask_id,
         **_layer_settings(settings, text, vision),
         **_image_settings(settings, vision),

@@ -13,7 +13,7 @@ from spacy.util import logger
 from thinc.api import Model
 from tqdm import tqdm
 
-from spacy_bga.pipeline.bridge import collate_images, get_shim, words
+from spacy_bga.pipeline.bridge import collate_images, get_shim
 from spacy_bga.pipeline.optimizer import parameter_group
 from spacy_bga.pipeline.tags import content_tokens
 from spacy_bga.pipeline.visual_features import Source, VisualFeatures
@@ -92,7 +92,7 @@ def pretrain(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warmup, (steps - step) / (steps - warmup + 1))
     )
-    pieces = [shim.wordpieces.split(words(doc, content_tokens(doc))) for doc in docs]
+    pieces = [shim.wordpieces.split_doc(doc, content_tokens(doc)) for doc in docs]
     order = _batches(len(docs))
     losses: list[float] = []
     with tqdm(total=steps, desc="Alignment", unit="step", leave=False, disable=None) as bar:

@@ -158,7 +158,7 @@ class BGAShim(Shim):
             state = load(message["weights"])
         except SafetensorError as error:
             raise BGAError(Errors.B108.format(path="bytes", error=error)) from error
-        tokenizer = WordpieceTokenizer.from_files(message["tokenizer"], window=config.window, overlap=config.overlap)
+        tokenizer = WordpieceTokenizer.from_files(message["tokenizer"], **_windowing(config))
         self.set_aligner(BGAModel.from_state(config, state), tokenizer)
         self.is_loaded = True
         self.graph.from_bytes(message.get("graph", {}))
@@ -185,8 +185,7 @@ class BGAShim(Shim):
                 self._forget()
             else:
                 aligner = BGAModel.from_pretrained(path)
-                window, overlap = aligner.config.window, aligner.config.overlap
-                tokenizer = WordpieceTokenizer.from_folder(path / TOKENIZER_FOLDER, window=window, overlap=overlap)
+                tokenizer = WordpieceTokenizer.from_folder(path / TOKENIZER_FOLDER, **_windowing(aligner.config))
                 self.set_aligner(aligner, tokenizer)
                 self.is_loaded = True
                 self.graph.from_disk(path)
@@ -197,6 +196,11 @@ class BGAShim(Shim):
         own = [] if self._model is None else list(self.aligner.config.labels)
         if self._model is not None and labels != own:
             raise BGAError(Errors.B727.format(path=path, cfg=labels, config=own))
+
+
+def _windowing(config: BGAConfig) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): The settings of an aligner's tokenizer."""
+    return {"window": config.window, "overlap": config.overlap, "of": config.wordpieces_of}
 
 
 @contextmanager

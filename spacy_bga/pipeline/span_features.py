@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.windows import TextBatch, merge_wordpieces
-from spacy_bga.pipeline.bridge import get_shim, words
+from spacy_bga.pipeline.bridge import get_shim
 from spacy_bga.pipeline.tags import content_tokens
 from spacy_bga.pipeline.word_alignment import to_numpy
 
@@ -51,7 +51,7 @@ def _means(model: Model, spans: Sequence[Span], features: TokenFeatures, *, widt
     for start in range(0, len(spans), BATCH):
         part = spans[start : start + BATCH]
         contents = [content_tokens(span.doc) for span in part]
-        pieces = [shim.wordpieces.split(words(span.doc, c)) for span, c in zip(part, contents, strict=True)]
+        pieces = [shim.wordpieces.split_doc(span.doc, c) for span, c in zip(part, contents, strict=True)]
         windows = shim.wordpieces.windows(pieces)
         if not windows:
             continue

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spacy_bga.aligner.partial_correlation import partial_correlation
 from spacy_bga.aligner.windows import word_keys
-from spacy_bga.pipeline.bridge import get_shim, words
+from spacy_bga.pipeline.bridge import get_shim
 from spacy_bga.pipeline.tags import allowed_tags, content_tokens
 from spacy_bga.pipeline.wordpieces import Pieces
 
@@ -35,8 +35,7 @@ def weigh_words(model: Model, examples: Sequence[Example], pictured: Sequence[bo
     assert generator is not None
     vocabulary: dict[bytes, np.ndarray] = {}  # how often each word has which label
     for example, has_image in zip(examples, pictured, strict=True):
-        content = content_tokens(example.predicted)
-        pieces = shim.wordpieces.split(words(example.predicted, content))
+        pieces = shim.wordpieces.split_doc(example.predicted, content_tokens(example.predicted))
         if has_image:
             generator.note(_keys(pieces).to(shim.device))
         for ids, labels in zip(pieces.by_word(), _labels(example, aligner.config.labels), strict=True):
@@ -49,7 +48,8 @@ def weigh_words(model: Model, examples: Sequence[Example], pictured: Sequence[bo
     features = generator(embedded)
     generator.fit(features)
     counts = torch.from_numpy(np.stack(list(vocabulary.values()))).double()
-    keys = torch.cat([_keys(Pieces(ids, np.zeros_like(ids), 1)) for ids in different]).to(shim.device)
+    keys = torch.cat([_keys(Pieces(ids, np.arange(len(ids)), np.zeros_like(ids), 1)) for ids in different])
+    keys = keys.to(shim.device)
     judged = (generator.knows(keys) & (counts.sum(1) > 0).to(shim.device)).nonzero().flatten()[:MOST_WORDS]
     shown = generator.components(features[judged], keys[judged]).cpu()
     counts = counts[judged.cpu()]
@@ -67,7 +67,7 @@ def _labels(example: Example, labels: Sequence[str]) -> np.ndarray:
 
 
 def _keys(pieces: Pieces) -> Tensor:
-    return word_keys(torch.from_numpy(pieces.ids), torch.from_numpy(pieces.words), pieces.n_words)
+    return word_keys(torch.from_numpy(pieces.ids[pieces.places]), torch.from_numpy(pieces.words), pieces.n_words)
 
 
 def _embed(table: Tensor, different: Iterable[np.ndarray]) -> Tensor:

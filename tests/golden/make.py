@@ -19,6 +19,7 @@ from spacy.language import Language
 
 from spacy_bga.about import __version__
 from spacy_bga.pipeline.bridge import get_shim
+from spacy_bga.pipeline.tags import content_tokens
 from spacy_bga.reliability.tiny import (
     IMAGE_SIZE,
     component_config,
@@ -98,10 +99,11 @@ def answers(nlp: Language) -> list[dict[str, list]]:
 def emissions(nlp: Language, text: str) -> np.ndarray:
     """RETURNS (np.ndarray): (t, L) what the encoder says of each token, before the CRF; (0, 0) of no token."""
     shim = get_shim(nlp.get_pipe("bga_ner").model)
-    words = [token.text for token in nlp.make_doc(text) if not token.is_space]
-    if not words:
+    doc = nlp.make_doc(text)
+    content = content_tokens(doc)
+    if not len(content):
         return np.zeros((0, 0), dtype=np.float32)
-    pieces = [shim.wordpieces.split(words)]
+    pieces = [shim.wordpieces.split_doc(doc, content)]
     chunks = [shim.wordpieces.batch(pieces, windows) for windows in shim.wordpieces.chunks(pieces, 512)]
     tagged = shim.aligner.eval().tag(chunks, encode=shim.graph.encoder(shim.aligner))
     return np.asarray(tagged, dtype=np.float32)

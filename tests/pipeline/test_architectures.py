@@ -31,14 +31,15 @@ def test_are_registered():
 
 
 def test_the_first_version_is_the_second_without_words(text_encoder_folder: Path, vision_encoder_folder: Path):
-    """With the same settings and defaults, but for the number of BGA layers and what was removed."""
+    """With the same settings and defaults, but for the number of BGA layers, what was removed, and wordpieces of words,
+    which is what suits BERT in both."""
     first, second = (inspect.signature(build).parameters for build in (build_bga_model_v1, build_bga_model))
-    added = {name for name in second if name in ("words", "visual_features") or name.startswith("word_")}
+    added = {name for name in second if name == "visual_features" or name.startswith("word")}
     assert first.keys() - REMOVED.keys() == second.keys() - added
     other = {name for name in first.keys() & second.keys() if first[name].default != second[name].default}
     assert other == {"bga_layers"}
     encoders = text_encoder_folder, vision_encoder_folder
-    assert settings_of(*encoders) == settings_of(*encoders, **V2, words=False)
+    assert settings_of(*encoders) == settings_of(*encoders, **V2, words=False, wordpieces_of="words")
 
 
 @pytest.mark.parametrize(

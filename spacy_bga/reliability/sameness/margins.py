@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spacy_bga.aligner.crf import CRF
-from spacy_bga.pipeline.bridge import PACKED_WORDPIECES, get_shim, words
+from spacy_bga.pipeline.bridge import PACKED_WORDPIECES, get_shim
 from spacy_bga.pipeline.tags import content_tokens
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def emissions(nlp: Language, texts: Sequence[str]) -> list[Tensor]:
     """RETURNS (list[Tensor]): For each text (t, L), the scores of the tags of its content tokens, as in one batch."""
     shim = get_shim(_component(nlp).model)
     docs = [nlp.make_doc(text) for text in texts]
-    pieces = [shim.wordpieces.split(words(doc, content_tokens(doc))) for doc in docs]
+    pieces = [shim.wordpieces.split_doc(doc, content_tokens(doc)) for doc in docs]
     lengths = [doc.n_words for doc in pieces]
     with torch.inference_mode():
         windows = shim.wordpieces.chunks(pieces, PACKED_WORDPIECES, padded=False)
