@@ -19,6 +19,7 @@ from pathlib import Path
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
+from spacy_bga.corpus.spaces import find_spaces, fit_to_text
 from spacy_bga.errors import BGAError, Errors
 
 IMAGE_ID = "IMGID:"
@@ -38,6 +39,7 @@ class Post:
     line (int): The number of its first line.
     images (tuple[str | bytes, ...]): Its images, where they come with it.
     place (str | None): Where it is, for messages, if it is not on a line of the source.
+    text (str | None): Its text, where that comes with it.
     """
 
     words: tuple[str, ...]
@@ -46,6 +48,7 @@ class Post:
     line: int
     images: tuple[str | bytes, ...] = ()
     place: str | None = None
+    text: str | None = None
 
 
 def read_conll(path: Path, *, on_bad_line: Callable[[BGAError], None] | None = None) -> Iterator[Post]:
@@ -165,15 +168,20 @@ def map_tag(tag: str, label_map: Mapping[str, str]) -> str:
 def post_to_doc(post: Post, vocab: Vocab, *, tags: Sequence[str] | None = None) -> Doc:
     """Make a document of a post, with exactly its tokens.
 
-    The file does not say where spaces were, and the Doc says so (`has_unknown_spaces`): spaCy's reader then trains and
-    scores on these tokens, as published numbers do, instead of tokenizing a text that never existed.
+    If it comes with its text, the document has that, with white space other than single spaces as tokens. Else, in a
+    language without spaces, it has the text that its tokens make up. In others nobody knows where spaces were, and the
+    Doc says so (`has_unknown_spaces`): spaCy's reader then trains and scores on these tokens, as published numbers do,
+    instead of tokenizing a text that never existed.
 
     post (Post): The post.
-    vocab (Vocab): The vocabulary.
+    vocab (Vocab): The vocabulary, whose language it is.
     tags (Sequence[str] | None): Mended tags that replace the post's own.
     RETURNS (Doc): The document; its IMGID is kept as `doc.user_data["image_id"]`.
     """
-    doc = Doc(vocab, words=list(post.words), ents=list(post.tags if tags is None else tags))
+    ents = list(post.tags if tags is None else tags)
+    fitted = None if post.text is None else fit_to_text(post.words, ents, post.text)
+    words, spaces, ents = fitted or (list(post.words), find_spaces(post.words, vocab.lang), ents)
+    doc = Doc(vocab, words=words, spaces=spaces, ents=ents)
     if post.image_id is not None:
         doc.user_data[IMAGE_ID_KEY] = post.image_id
     return doc

@@ -84,7 +84,9 @@ class HuggingFaceRows:
         tags = [""] * len(words) if self.tags is None or row[self.tags] is None else self._tags(row[self.tags])
         if len(tags) != len(words):
             raise ValueError(f"it has {len(words)} tokens and {len(tags)} tags")
-        return Post(tuple(words), tuple(tags), None, number, images)
+        text = None if self.text is None else row[self.text]
+        text = text if isinstance(text, str) else None
+        return Post(tuple(words), tuple(tags), None, number, images, text=text)
 
     def _tags(self, values: list[Any]) -> list[str]:
         """RETURNS (list[str]): Tags by name. -100, at which a training loop learns nothing, is no annotation."""
