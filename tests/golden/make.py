@@ -22,12 +22,14 @@ from spacy_bga.pipeline.bridge import get_shim
 from spacy_bga.pipeline.tags import content_tokens
 from spacy_bga.reliability.tiny import (
     IMAGE_SIZE,
+    WORDS,
     component_config,
     make_example,
     make_pipeline,
     write_text_encoder,
     write_vision_encoder,
 )
+from tests.unigram import write_unigram_encoder
 
 HERE = Path(__file__).parent
 PIPELINES: dict[str, dict] = {
@@ -35,14 +37,17 @@ PIPELINES: dict[str, dict] = {
     "full": {"save_visual_branch": True},
     "onnx": {"backend": "onnx"},
     "words": {"save_visual_branch": True},
+    "text": {},
 }
 V2 = {"@architectures": "spacy_bga.BGAModel.v2"}
-MODELS: dict[str, dict] = {  # what of the method is in each: 800 kB in all
+MODELS: dict[str, dict] = {  # what of the method is in each: 1 MB in all
     "slim": {"bga_layers": 1},
     "full": {"bga_layers": 1},
     "onnx": {"bga_layers": 0, "vision_encoder": None},
     "words": {**V2, "bga_layers": 0, "word_width": 32},
+    "text": {**V2, "bga_layers": 0, "vision_encoder": None},
 }
+LANGUAGES = {"text": "zh"}  # whose tokens are characters, of which wordpieces have several
 TEXTS = [
     "kevin durant joins the warriors in oakland",
     "love is new york , paris and apple ! 🎉",
@@ -60,10 +65,13 @@ def main(folder: Path = HERE / __version__) -> None:
         for name in ("text_encoder", "vision_encoder"):
             Path(name).mkdir()
         text, vision = write_text_encoder(Path("text_encoder")), write_vision_encoder(Path("vision_encoder"))
+        Path("unigram").mkdir()
+        unigram = write_unigram_encoder(Path("unigram"), [" ".join(WORDS)] * 20, size=60)
         expected = {}
         for name, settings in PIPELINES.items():
-            model = component_config(text, vision)["model"] | MODELS[name]
-            nlp = make_pipeline(text, vision, lang="xx", model=model, **settings)
+            encoder = unigram if name == "text" else text
+            model = component_config(encoder, vision)["model"] | MODELS[name]
+            nlp = make_pipeline(encoder, vision, lang=LANGUAGES.get(name, "xx"), model=model, **settings)
             examples = [make_example(nlp)]
             if name == "words":  # what words look like, images alone teach
                 examples[0].reference._.image = draw_picture()
