@@ -7,6 +7,7 @@ from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
 from spacy_bga.corpus import hugging_face
+from spacy_bga.corpus.conll import post_to_doc
 from spacy_bga.corpus.convert import convert
 from spacy_bga.corpus.images import get_images
 from spacy_bga.errors import BGAError
@@ -28,6 +29,14 @@ def test_without_the_extra(tmp_path, monkeypatch):
         convert(f"hf:{tmp_path / 'a.parquet'}", tmp_path / "out.spacy")
     with pytest.raises(BGAError, match="B330"):
         convert(f"hf:{tmp_path / 'absent'}", tmp_path / "out.spacy")
+
+
+def test_a_text_beside_the_tokens_is_kept():
+    rows = hugging_face.HuggingFaceRows.__new__(hugging_face.HuggingFaceRows)
+    rows.tokens, rows.tags, rows.text, rows.images, rows.names = "tokens", "ner_tags", "text", [], LABELS
+    row = {"tokens": ["Kevin", "wins", "!"], "ner_tags": [1, 0, 0], "text": "Kevin wins!"}
+    assert post_to_doc(rows._row(row, 1), Vocab()).text == "Kevin wins!"
+    assert post_to_doc(rows._row(row | {"text": None}, 1), Vocab()).has_unknown_spaces
 
 
 @pytest.fixture

@@ -12,21 +12,27 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 from spacy.training import Example
 from tokenizers import ByteLevelBPETokenizer, decoders
 from transformers import BertTokenizer, RobertaTokenizerFast
 
 from spacy_bga.aligner.config import BGAConfig
 from spacy_bga.aligner.windows import merge_wordpieces
+from spacy_bga.corpus.images import register_image_extension
+from spacy_bga.diagnostics.component import windowing
 from spacy_bga.errors import BGAError
+from spacy_bga.pipeline.alignment import _lay_out, imagine_spans
 from spacy_bga.pipeline.architectures import build_bga_model
 from spacy_bga.pipeline.architectures_v1 import build_bga_model_v1
 from spacy_bga.pipeline.bridge import get_shim
 from spacy_bga.pipeline.tags import content_tokens
+from spacy_bga.pipeline.word_evidence import _keys
 from spacy_bga.pipeline.wordpieces import WordpieceTokenizer, suited_unit
 from spacy_bga.reliability.tiny import WORDS
+from tests.conftest import encode_picture
 from tests.pipeline.conftest import architecture, found, pipe_of, train
+from tests.pipeline.words import words_pipeline
 from tests.unigram import SPECIAL, write_unigram_encoder
 
 CHINESE = ["我爱北京天安门。", "北京是中国的首都。", "上海在中国的东部。", "他昨天从北京去上海。", "中国的首都是北京。"]
@@ -257,6 +263,15 @@ class TestUnit:
         for tokenizer in (tokenizers["byte-level"], again):
             assert texts_of(tokenizer, tokenizer.split_text("love love", [0, 5], [4, 9]).ids)[:1] != ["Ġlove"]
 
+    def test_windows_are_counted_alike(self, unigram_folder: Path):
+        """`debug-data` splits as the component will."""
+        for version, of in (("v1", "words"), ("v2", "text")):
+            model = {"@architectures": f"spacy_bga.BGAModel.{version}", "text_encoder": str(unigram_folder)}
+            config = {"nlp": {"pipeline": ["ner"]}, "components": {"ner": {"factory": "bga_ner", "model": model}}}
+            found = windowing(config).wordpieces
+            assert found is not None
+            assert found.of == of
+
     def test_architectures(self):
         assert build_bga_model("a").attrs["settings"].wordpieces_of == "auto"
         assert build_bga_model_v1("a").attrs["settings"].wordpieces_of == "words"
@@ -284,6 +299,49 @@ def chinese(unigram_folder: Path) -> Language:
 
 
 class TestPipeline:
+    def test_spans_have_what_they_share(self, chinese: Language):
+        doc = chinese.make_doc("我爱北京")
+        _, _, kept = _lay_out(get_shim(pipe_of(chinese).model), [doc[0:1], doc[2:3], doc[2:4]])
+        assert kept.nonzero().tolist() == [[0, 2], [1, 4], [2, 4]]
+
+    def test_by_an_exported_graph(self, chinese: Language, tmp_path: Path):
+        pytest.importorskip("onnxruntime")
+        chinese.to_disk(tmp_path / "saved")
+        nlp = spacy.load(tmp_path / "saved", config={"components.bga_ner.backend": "onnx"})
+        text = "".join(CHINESE) * 3
+        assert found(nlp(text)) == found(chinese(text))
+
+    def test_words_that_generate(self, unigram_folder: Path, vision_encoder_folder: Path):
+        """What words look like is learnt, noted, weighed and shown by the wordpieces that they have in their text."""
+
+        def examples(nlp: Language) -> list[Example]:
+            made = []
+            for number, text in enumerate(CHINESE):
+                doc = Doc(nlp.vocab, words=list(text), spaces=[False] * len(text))
+                reference = doc.copy()
+                place = max(text.find("北京"), text.find("上海"))
+                reference.set_ents([Span(reference, place, place + 2, label="地点")])
+                reference._.image = encode_picture(number)
+                made.append(Example(doc, reference))
+            return made
+
+        register_image_extension()
+        nlp = words_pipeline(unigram_folder, vision_encoder_folder, examples, initialize={"align_steps": 20}, trust=0.5)
+        shim = get_shim(pipe_of(nlp).model)
+        assert shim.wordpieces.of == "text"
+        words = shim.aligner.words
+        assert words is not None
+        docs = [example.predicted for example in examples(nlp)]
+        pieces = [shim.wordpieces.split_doc(*content_of(doc)) for doc in docs]
+        batch = shim.wordpieces.batch(pieces, shim.wordpieces.windows(pieces))
+        assert torch.equal(torch.cat([_keys(doc) for doc in pieces]), batch.word_keys)
+        assert words.knows(batch.word_keys).all()
+        losses = train(nlp, examples(nlp), steps=3)
+        assert all(np.isfinite(list(step.values())).all() for step in losses)
+        shown = imagine_spans(pipe_of(nlp).model, [docs[0][2:3], docs[0][2:4], docs[0][0:1]])
+        np.testing.assert_allclose(shown[0], shown[1], atol=1e-6)
+        assert not np.allclose(shown[0], shown[2], atol=1e-3)
+
     def test_learns_and_finds(self, chinese: Language):
         assert get_shim(pipe_of(chinese).model).aligner.config.wordpieces_of == "text"
         assert [ent.text for ent in chinese(CHINESE[3]).ents] == ["北京", "上海"]
