@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from itertools import accumulate
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -161,6 +164,36 @@ class TestAlignment:
                     assert "".join(surfaces).replace("\u2581", "") == expected.replace("\u2581", "").replace(" ", "")
                 checked += 1
         assert checked or not len(doc) or all(token.is_space for token in doc) or "\u2581" in doc.text
+
+    @settings(max_examples=200, derandomize=True)
+    @given(
+        st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3)), min_size=1, max_size=6),
+        st.lists(st.tuples(st.integers(0, 20), st.integers(1, 5)), max_size=12),
+    )
+    def test_whatever_order_offsets_have(
+        self,
+        tokenizers: dict[str, WordpieceTokenizer],
+        words: list[tuple[int, int]],
+        places: list[tuple[int, int]],
+    ):
+        """Gaps and lengths of words, begins and lengths of wordpieces: a normalizer may have changed their order."""
+        tokenizer = copy.copy(tokenizers["unigram"])
+        offsets = [(begin, begin + length) for begin, length in places]
+        ids = [10 + place for place in range(len(places))]
+        tokenizer._fast = SimpleNamespace(encode=lambda *_, **__: SimpleNamespace(ids=ids, offsets=offsets))
+        ends = list(accumulate(gap + length for gap, length in words))
+        starts = [end - length for end, (_, length) in zip(ends, words, strict=True)]
+        tokenizer._space_ids = set()
+        pieces = tokenizer.split_text("", starts, ends)
+        expected = [
+            (place, word)
+            for place, (begin, end) in enumerate(offsets)
+            for word in range(len(words))
+            if set(range(begin, end)) & set(range(starts[word], ends[word]))
+        ]
+        assert list(zip(pieces.places.tolist(), pieces.words.tolist(), strict=True)) == expected
+        by_word = [[ids[place] for place, owner in expected if owner == word] for word in range(len(words))]
+        assert [found.tolist() for found in pieces.by_word()] == by_word
 
     def test_one_wordpiece_of_several_words(self, tokenizers: dict[str, WordpieceTokenizer]):
         tokenizer = tokenizers["unigram"]
