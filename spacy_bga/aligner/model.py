@@ -255,8 +255,20 @@ class BGAModel(nn.Module):
         assert self.reader is not None
         with torch.no_grad():
             keys = torch.stack([text.word_keys for text in texts]).sum(0)
-            components = self._shown(self.words.components(self.imagine(texts), keys)) * self.words.trust
+            components = self._shown(self._components(texts, keys)) * self.words.trust
         return self.reader(self.dropout(components))
+
+    def _components(self, texts: Sequence[TextBatch], keys: Tensor) -> Tensor:
+        """RETURNS (Tensor): (tokens, K) what there is to be read of what words look like, by their `word_keys`."""
+        assert self.words is not None
+        if self.training:  # dropout draws for all words, whichever have pictures
+            return self.words.components(self.imagine(texts), keys)
+        pictured = self.words.knows(keys)
+        components = self.words.axes.new_zeros(len(keys), self.words.axes.shape[1])
+        if pictured.any():
+            features = self.imagine([text.words(pictured) for text in texts])
+            components[pictured] = self.words.components(features, keys[pictured]).to(components.dtype)
+        return components
 
     @torch.inference_mode()
     def tag(
