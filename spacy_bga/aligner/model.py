@@ -248,6 +248,12 @@ class BGAModel(nn.Module):
         """Whether the tagger has a use for what words look like."""
         return self.words is not None and bool(self.words.trust)
 
+    def forget(self) -> None:
+        """Forget what is remembered from one text to the next: weights were written to, and PyTorch may not have
+        counted that; see `WordMemory`."""
+        if self.words is not None:
+            self.words.memory.forget()
+
     def _read(self, texts: Sequence[TextBatch]) -> Tensor:
         """RETURNS (Tensor): (tokens, L) what the tagger reads of what words look like. What they look like is for
         images to say, so that no gradient goes there."""
@@ -266,9 +272,16 @@ class BGAModel(nn.Module):
         pictured = self.words.knows(keys)
         components = self.words.axes.new_zeros(len(keys), self.words.axes.shape[1])
         if pictured.any():
-            features = self.imagine([text.words(pictured) for text in texts])
-            components[pictured] = self.words.components(features, keys[pictured]).to(components.dtype)
+            table = self.text_encoder.word_embeddings.weight
+            found = self.words.recall(keys[pictured], table, partial(self._generate, texts, keys, pictured))
+            components[pictured] = found.to(components.dtype)
         return components
+
+    def _generate(self, texts: Sequence[TextBatch], keys: Tensor, pictured: Tensor, chosen: Tensor) -> Tensor:
+        """RETURNS (Tensor): (M, K) the components of the chosen ones (P,), bool, of the pictured words (tokens,)."""
+        assert self.words is not None
+        words = pictured.masked_scatter(pictured, chosen)
+        return self.words.components(self.imagine([text.words(words) for text in texts]), keys[words])
 
     @torch.inference_mode()
     def tag(

@@ -109,6 +109,7 @@ class BGAShim(Shim):
 
     def finish_update(self, optimizer: Optimizer) -> None:
         self._get_optimizer().step(optimizer)
+        self.aligner.forget()
         self.graph.drop()
 
     def training_state(self) -> dict[str, torch.Tensor]:

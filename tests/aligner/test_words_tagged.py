@@ -90,6 +90,7 @@ def test_only_pictured_words_are_generated(some: bool, number: torch.dtype, monk
     rows = [TextBatch(text.ids, text.mask, text.places[part], text.tokens[part], text.lengths) for part in halves(text)]
     with torch.autocast("cpu", dtype=number, enabled=number != torch.float32):
         found = model.tag([text])
+        model.forget()
         in_chunks = model.tag(rows)
         assert generated == [int(pictured.sum())] * 2 * some
         # As it was: everything is generated, and what is not pictured is multiplied by zero.
