@@ -47,7 +47,7 @@ def make_bga_ner(
     on_missing: Literal["warn", "error", "ignore"],
     visual_context: VisualContext,
     image_root: str | None,
-    backend: Literal["torch", "onnx", "openvino"],
+    backend: Literal["torch", "onnx", "openvino", "auto"],
     precision: Literal["fp32", "bf16", "int8"],
     score_alignment: bool,
     scorer: Callable | None,
@@ -96,7 +96,8 @@ class BGANer(TrainablePipe):
     image_root (Optional[Path]): The folder that the paths of images are relative to, which no reader has found already,
         in training as well as while tagging. None: such paths are refused.
     backend (str): What runs while tagging: "torch", or a graph in "onnx" (ONNX Runtime) or "openvino", on the CPU. The
-        graph is made when it is first needed, and saved with the component.
+        graph is made when it is first needed, and saved with the component. "auto" is "onnx" for up to 64 wordpieces
+        if its packages are installed, and there is a graph or the component was loaded to stay as it is; else "torch".
     precision (str): "fp32", or with "onnx" also "int8", with "torch" also "bf16".
     score_alignment (bool): Whether `score` also tells how well texts find their images. A component without labels has
         to set it.
@@ -118,7 +119,7 @@ class BGANer(TrainablePipe):
         on_missing: Literal["warn", "error", "ignore"] = "warn",
         visual_context: VisualContext = "generated",
         image_root: Path | None = None,
-        backend: Literal["torch", "onnx", "openvino"] = "torch",
+        backend: Literal["torch", "onnx", "openvino", "auto"] = "torch",
         precision: Literal["fp32", "bf16", "int8"] = "fp32",
         score_alignment: bool = False,
         scorer: Callable | None = None,
@@ -155,6 +156,12 @@ class BGANer(TrainablePipe):
     def set_backend(self, backend: str, *, precision: str = "fp32") -> None:
         """Choose what runs while tagging; a graph made before is forgotten. See `BGANer` for both settings."""
         self._shim.set_backend(backend, precision)
+
+    @property
+    def backend_used(self) -> str | None:
+        """RETURNS (Optional[str]): What the last texts were tagged with: "torch", "onnx" or "openvino"; None if there
+        were none yet. Texts with an image that is looked at are torch's own."""
+        return self._shim.graph.used
 
     @property
     def labels(self) -> tuple[str, ...]:
