@@ -259,29 +259,26 @@ class BGAModel(nn.Module):
         images to say, so that no gradient goes there."""
         assert self.words is not None
         assert self.reader is not None
+        keys = sum((text.word_keys for text in texts[1:]), start=texts[0].word_keys)
+        if self.context == "generated" and not self.training:
+            own = (self.reader.weight, self.text_encoder.word_embeddings.weight, *self.words.weights)
+            return self.words.memory.recall(keys, own, partial(self._read_some, texts, keys))
         with torch.no_grad():
-            keys = torch.stack([text.word_keys for text in texts]).sum(0)
-            components = self._shown(self._components(texts, keys)) * self.words.trust
+            components = self._shown(self.words.components(self.imagine(texts), keys)) * self.words.trust
         return self.reader(self.dropout(components))
 
-    def _components(self, texts: Sequence[TextBatch], keys: Tensor) -> Tensor:
-        """RETURNS (Tensor): (tokens, K) what there is to be read of what words look like, by their `word_keys`."""
+    def _read_some(self, texts: Sequence[TextBatch], keys: Tensor, chosen: Tensor) -> Tensor:
+        """RETURNS (Tensor): (M, L) the same of the chosen ones of the words (tokens,), bool. Nothing is generated for
+        those without a picture: of them, nothing is read."""
         assert self.words is not None
-        if self.training:  # dropout draws for all words, whichever have pictures
-            return self.words.components(self.imagine(texts), keys)
-        pictured = self.words.knows(keys)
-        components = self.words.axes.new_zeros(len(keys), self.words.axes.shape[1])
-        if pictured.any():
-            table = self.text_encoder.word_embeddings.weight
-            found = self.words.recall(keys[pictured], table, partial(self._generate, texts, keys, pictured))
-            components[pictured] = found.to(components.dtype)
-        return components
-
-    def _generate(self, texts: Sequence[TextBatch], keys: Tensor, pictured: Tensor, chosen: Tensor) -> Tensor:
-        """RETURNS (Tensor): (M, K) the components of the chosen ones (P,), bool, of the pictured words (tokens,)."""
-        assert self.words is not None
-        words = pictured.masked_scatter(pictured, chosen)
-        return self.words.components(self.imagine([text.words(words) for text in texts]), keys[words])
+        assert self.reader is not None
+        with torch.no_grad():
+            pictured = chosen & self.words.knows(keys)
+            components = self.words.axes.new_zeros(len(keys), self.words.axes.shape[1])
+            if pictured.any():
+                features = self.imagine([text.words(pictured) for text in texts])
+                components[pictured] = self.words.components(features, keys[pictured]).to(components.dtype)
+        return self.reader(components[chosen] * self.words.trust)
 
     @torch.inference_mode()
     def tag(

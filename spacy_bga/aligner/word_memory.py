@@ -1,4 +1,4 @@
-"""What words look like, remembered from one text to the next."""
+"""What is read of what words look like, remembered from one text to the next."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 from spacy_bga.aligner.attention import eager_on_cpu
 
-MOST = 2**14  # words; then all are forgotten. It is a guard: only pictured words, and those taken for one, get here.
+MOST = 2**14  # words; then all are forgotten
 
 
 class WordMemory:
-    """Features of words by their `word_keys`, as long as the weights that they come from rest.
+    """What is read of words, by their `word_keys`, as long as the weights that it comes from rest.
 
     A word looks the same in every text, so that it need not be generated in each: for a single text, that costs a tenth
     of its time. Weights rest as long as no tensor is another one, and none was written to: PyTorch counts that. It does
@@ -29,15 +29,15 @@ class WordMemory:
         """Forget all words."""
         self._known = (None, {})
 
-    def recall(self, keys: Tensor, weights: Sequence[Tensor], generate: Callable[[Tensor], Tensor]) -> Tensor:
-        """Look words up, and generate those that are not known.
+    def recall(self, keys: Tensor, weights: Sequence[Tensor], read: Callable[[Tensor], Tensor]) -> Tensor:
+        """Look words up, and read those anew that are not known.
 
-        keys (Tensor): (N,) the words' `word_keys`. weights (Sequence[Tensor]): All that features depend on.
-        generate (Callable[[Tensor], Tensor]): Makes features (M, K) of the chosen ones of the words (N,), bool.
-        RETURNS (Tensor): (N, K).
+        keys (Tensor): (N,) the words' `word_keys`. weights (Sequence[Tensor]): All that depends on.
+        read (Callable[[Tensor], Tensor]): Makes (M, L) of the chosen ones of the words (N,), bool.
+        RETURNS (Tensor): (N, L).
         """
         if not may_remember(keys, weights):
-            return generate(torch.ones_like(keys, dtype=torch.bool))
+            return read(torch.ones_like(keys, dtype=torch.bool))
         state = (
             torch.is_autocast_enabled("cpu"),
             *((tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in weights),
@@ -46,9 +46,10 @@ class WordMemory:
             self._known = (state, {})
         known = self._known[1]  # another thread may forget meanwhile
         words = keys.tolist()
-        missing = torch.tensor([word not in known for word in words], dtype=torch.bool)
-        if missing.any():
-            known.update(zip(keys[missing].tolist(), generate(missing).unbind(), strict=True))
+        missing = [word not in known for word in words]
+        if any(missing):
+            chosen = torch.tensor(missing)
+            known.update(zip(keys[chosen].tolist(), read(chosen).unbind(), strict=True))
         return torch.stack([known[word] for word in words])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -66,12 +66,12 @@ class WordGenerator(nn.Module):
         keys (Tensor): (N,) their `word_keys`."""
         return (features - self.mean) @ self.axes * self.knows(keys).unsqueeze(-1)
 
-    def recall(self, keys: Tensor, table: Tensor, generate: Callable[[Tensor], Tensor]) -> Tensor:
-        """RETURNS (Tensor): (N, K) the components of words by their `word_keys` (N,), generated from the embeddings in
-        a table unless they are known, see `WordMemory`."""
-        norm, inner, outer = self.norm, self.inner, self.outer
-        weights = (norm.weight, norm.bias, inner.weight, inner.bias, outer.weight, outer.bias, self.mean, self.axes)
-        return self.memory.recall(keys, (table, *weights), generate)
+    @property
+    def weights(self) -> tuple[Tensor, ...]:
+        """All that the components of a word depend on, but for the wordpiece embeddings, and their `trust`."""
+        layers = (self.norm, self.inner, self.outer)
+        learnt = (tensor for layer in layers for tensor in (layer.weight, layer.bias))
+        return (*learnt, self.mean, self.axes, self.pictured, self.trust)
 
     def knows(self, keys: Tensor) -> Tensor:
         """RETURNS (Tensor): (N,) bool, which words have pictures, by their `word_keys` (N,)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,14 +94,19 @@ def test_only_pictured_words_are_generated(some: bool, number: torch.dtype, monk
         model.forget()
         in_chunks = model.tag(rows)
         assert generated == [int(pictured.sum())] * 2 * some
-        # As it was: everything is generated, and what is not pictured is multiplied by zero.
-        monkeypatch.setattr(
-            BGAModel, "_components", lambda self, texts, keys: self.words.components(self.imagine(texts), keys)
-        )
+        # Where all is generated, what is not pictured is multiplied by zero.
+        monkeypatch.setattr(BGAModel, "_read_some", everything)
+        model.forget()
         close = {"atol": 1e-5, "rtol": 1e-5} if number == torch.float32 else {"atol": 0.05, "rtol": 0.05}
         torch.testing.assert_close(found, model.tag([text]).to(found.dtype), **close)
         torch.testing.assert_close(in_chunks, found, **close)
         assert generated[-1] == text.n_tokens
+
+
+def everything(model: BGAModel, texts: Sequence[TextBatch], keys: Tensor, chosen: Tensor) -> Tensor:
+    assert model.words is not None
+    assert model.reader is not None
+    return model.reader(model.words.components(model.imagine(texts), keys) * model.words.trust)[chosen]
 
 
 def halves(text: TextBatch) -> list[slice]:
