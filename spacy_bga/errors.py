@@ -596,6 +596,7 @@ class Warnings(metaclass=_Coded):
     W216 = (
         "'{name}' has no rehearsal, and nothing was learnt: mix examples of what it knows into those of `nlp.update`."
     )
+    W217 = '`backend = "auto"` tags with torch alone, as the graph does not run. {error}'
 
     # 3xx: the corpus
     W301 = (

@@ -30,11 +30,11 @@ def gelu(x: Tensor) -> Tensor:
 
     x (Tensor): (..., d). RETURNS (Tensor): The same shape; while tagging, the same tensor.
     """
-    if torch.compiler.is_compiling() or not torch.is_inference_mode_enabled():
+    if not torch.is_inference_mode_enabled() or torch.compiler.is_compiling():
         return functional.gelu(x)
     if not eager_on_cpu(x) or not x.is_contiguous():
         return torch.ops.aten.gelu_(x)
-    rows = torch.atleast_2d(x).flatten(0, -2)
+    rows = x.flatten(0, -2) if x.dim() > 1 else torch.atleast_2d(x)
     while rows.numel() >= LARGE:
         block, rows = rows.tensor_split([1 << len(rows).bit_length() - 1])
         torch.ops.aten.gelu_(block)

@@ -255,15 +255,37 @@ class BGAModel(nn.Module):
         """Whether the tagger has a use for what words look like."""
         return self.words is not None and bool(self.words.trust)
 
+    def forget(self) -> None:
+        """Forget what is remembered from one text to the next: weights were written to, and PyTorch may not have
+        counted that; see `WordMemory`."""
+        if self.words is not None:
+            self.words.memory.forget()
+
     def _read(self, texts: Sequence[TextBatch]) -> Tensor:
         """RETURNS (Tensor): (tokens, L) what the tagger reads of what words look like. What they look like is for
         images to say, so that no gradient goes there."""
         assert self.words is not None
         assert self.reader is not None
+        keys = sum((text.word_keys for text in texts[1:]), start=texts[0].word_keys)
+        if self.context == "generated" and not self.training:
+            own = (self.reader.weight, self.text_encoder.word_embeddings.weight, *self.words.weights)
+            return self.words.memory.recall(keys, own, partial(self._read_some, texts, keys))
         with torch.no_grad():
-            keys = torch.stack([text.word_keys for text in texts]).sum(0)
             components = self._shown(self.words.components(self.imagine(texts), keys)) * self.words.trust
         return self.reader(self.dropout(components))
+
+    def _read_some(self, texts: Sequence[TextBatch], keys: Tensor, chosen: Tensor) -> Tensor:
+        """RETURNS (Tensor): (M, L) the same of the chosen ones of the words (tokens,), bool. Nothing is generated for
+        those without a picture: of them, nothing is read."""
+        assert self.words is not None
+        assert self.reader is not None
+        with torch.no_grad():
+            pictured = chosen & self.words.knows(keys)
+            components = self.words.axes.new_zeros(len(keys), self.words.axes.shape[1])
+            if pictured.any():
+                features = self.imagine([text.words(pictured) for text in texts])
+                components[pictured] = self.words.components(features, keys[pictured]).to(components.dtype)
+        return self.reader(components[chosen] * self.words.trust)
 
     @torch.inference_mode()
     def tag(

@@ -12,9 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
-from transformers.activations import GELUActivation
 
-from spacy_bga.aligner.activation import gelu
+from spacy_bga.aligner import functional
 from spacy_bga.aligner.packing import Padded, arrange
 from spacy_bga.errors import BGAError, Errors
 
@@ -74,6 +73,11 @@ class TextEncoder(nn.Module):
         return self.model.get_input_embeddings()
 
     @property
+    def tags(self) -> bool:
+        """Whether nothing learns from what comes next, so that modules need not be called; see `functional`."""
+        return torch.is_inference_mode_enabled() and not self.training
+
+    @property
     def n_layers(self) -> int:
         return len(self.model.encoder.layer)
 
@@ -101,7 +105,11 @@ class TextEncoder(nn.Module):
         if padding is not None:
             # RoBERTa's positions depend on it: they are counted over everything that is not the padding id.
             ids = ids.masked_fill(~mask, padding)
-        embedded = self.model.embeddings(input_ids=ids)
+        if self.tags:
+            count_from = padding if self.config.model_type in COUNT_FROM_PADDING else None
+            embedded = functional.embed(self.model.embeddings, ids, count_from=count_from)
+        else:
+            embedded = self.model.embeddings(input_ids=ids)
         if hasattr(self.model, "embeddings_project"):  # ELECTRA embeds in fewer dimensions than it computes in
             embedded = self.model.embeddings_project(embedded)
         return embedded
@@ -133,18 +141,21 @@ class TextEncoder(nn.Module):
         layer = self.model.encoder.layer[index]
         attention = layer.attention.self
         heads = attention.num_attention_heads
+        gate = None if context_gate is None else context_gate.repeat_interleave(self.width // heads)
+        if self.tags:
+            return functional.layer(layer, hidden, windows, context=context, gate=gate)
         source = windows.join(context, hidden)
         mixed = windows.attend(
             attention.query(hidden),
             attention.key(source),
             attention.value(source),
             n_context=0 if context is None else context.shape[1],
-            gate=None if context_gate is None else context_gate.repeat_interleave(self.width // heads),
+            gate=gate,
             heads=heads,
             dropout=attention.dropout.p if self.training else 0.0,  # the module's: whoever sets its rate is obeyed
         )
         attended = layer.attention.output(mixed, hidden)
-        return layer.output(widen(layer.intermediate, attended), attended)
+        return layer.output(functional.widen(layer.intermediate, attended), attended)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The pretrained encoder as it was: embeddings, then every layer without context.
@@ -161,21 +172,6 @@ class TextEncoder(nn.Module):
         for index in range(self.n_layers):
             hidden = self.layer(index, hidden, windows)
         return windows.unpack(hidden)
-
-
-def widen(intermediate: Any, hidden: Tensor) -> Tensor:
-    """The first half of a feed-forward layer: transformers', but for the kernel of its activation.
-
-    Args:
-        intermediate: transformers' module, `dense` and `intermediate_act_fn`.
-        hidden: (..., d).
-
-    Returns:
-        (..., f).
-    """
-    if isinstance(intermediate.intermediate_act_fn, GELUActivation):
-        return gelu(intermediate.dense(hidden))
-    return intermediate(hidden)
 
 
 def check_text_config(config: PretrainedConfig) -> None:

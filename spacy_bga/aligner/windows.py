@@ -82,6 +82,15 @@ class TextBatch:
         """RETURNS (TextBatch): Some windows (S,), to be encoded, without what tells whose they are."""
         return TextBatch(self.ids[windows], self.mask[windows], self.places[:0], self.tokens[:0], ())
 
+    def words(self, tokens: Tensor) -> TextBatch:
+        """RETURNS (TextBatch): The chosen tokens (tokens,), bool, numbered anew, and their wordpieces alone: for what
+        looks at words one by one, as nothing of their neighbours is left."""
+        chosen = tokens[self.tokens]
+        ids = self.ids.flatten()[self.places[chosen]].unsqueeze(0)
+        numbers = (tokens.cumsum(0) - 1)[self.tokens[chosen]]
+        places = torch.arange(ids.shape[1], device=ids.device)
+        return TextBatch(ids, torch.ones_like(ids, dtype=torch.bool), places, numbers, (int(tokens.sum()),))
+
     def hide(self, tokens: Tensor, mask_id: int) -> TextBatch:
         """RETURNS (TextBatch): The same with every wordpiece of the chosen tokens (tokens,), bool, replaced by one."""
         hidden = self.places[tokens[self.tokens]]

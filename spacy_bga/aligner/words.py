@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spacy_bga.aligner.activation import GELU
+from spacy_bga.aligner.word_memory import WordMemory
 
 PLACES = 2**17  # of a table of words: with 10,000 pictured ones, any other word is taken for one in 7 %
 
@@ -44,6 +45,11 @@ class WordGenerator(nn.Module):
         self.register_buffer("axes", torch.zeros(vision_width, components))
         self.register_buffer("pictured", torch.zeros(PLACES, dtype=torch.bool))
         self.register_buffer("trust", torch.zeros(()))
+        self.memory = WordMemory()
+
+    def train(self, mode: bool = True) -> WordGenerator:
+        self.memory.forget()
+        return super().train(mode)
 
     def forward(self, embedded: Tensor) -> Tensor:
         """Generate a feature for each word.
@@ -59,6 +65,13 @@ class WordGenerator(nn.Module):
         before `fit`, and for words without a picture: what these generate is a guess from wordpieces.
         keys (Tensor): (N,) their `word_keys`."""
         return (features - self.mean) @ self.axes * self.knows(keys).unsqueeze(-1)
+
+    @property
+    def weights(self) -> tuple[Tensor, ...]:
+        """All that the components of a word depend on, but for the wordpiece embeddings, and their `trust`."""
+        layers = (self.norm, self.inner, self.outer)
+        learnt = (tensor for layer in layers for tensor in (layer.weight, layer.bias))
+        return (*learnt, self.mean, self.axes, self.pictured, self.trust)
 
     def knows(self, keys: Tensor) -> Tensor:
         """RETURNS (Tensor): (N,) bool, which words have pictures, by their `word_keys` (N,)."""

@@ -9,7 +9,7 @@ from typing import Any
 from spacy_bga.benchmark.peers import learn, make_examples
 from spacy_bga.benchmark.texts import Text
 
-# As in configs/starter.cfg: what costs time at inference.
+# A BGA layer, as configs/starter.cfg had it in 0.1.0.
 BGA_SETTINGS = {"bga_layers": 1, "generator_width": 384, "visual_grid": 2, "context_gate": 0.0}
 RATE_SCALES = {"encoder": 1.0, "generator": 5.0, "head": 10.0, "reader": 100.0}
 

@@ -13,10 +13,10 @@ HEADER = """# Performance
 
 Everything is compared in one run: all take turns, round by round, on the same texts with the same tokens, with text
 encoders of the same shape. A number is the median of the rounds, with the lowest and the highest in brackets; a ratio
-is the median of the rounds' own ratios. `bga` and `text_only` are this package's pipelines, `onnx` and `int8` what was
-exported from the first, `spacy` is `transformer` + `ner` as spaCy's quickstart has them, and `huggingface` a plain loop
-around a model for token classification, which makes neither documents nor spans. Throughput, latency and training are
-timed with each of them in a process of its own.
+is the median of the rounds' own ratios. `bga` and `text_only` are this package's pipelines, `onnx`, `auto` and `int8`
+what was exported from the first, `spacy` is `transformer` + `ner` as spaCy's quickstart has them, and `huggingface` a
+plain loop around a model for token classification, which makes neither documents nor spans. Throughput, latency and
+training are timed with each of them in a process of its own.
 """
 CLAIMS = {
     "throughput_ratio_fp32": "`nlp.pipe`: BGA, times as fast as `spacy`",
@@ -25,6 +25,10 @@ CLAIMS = {
     "int8_f1_cost": "F1 points that int8 costs",
     "latency_ratio_fp32": "One text: BGA, times as fast as `spacy` (median)",
     "latency_ratio_int8": "One text: BGA in int8, times as fast as `spacy` (median)",
+    "latency_ratio_default": "One text: BGA as it is saved, times as fast as `spacy` (median)",
+    "latency_ratio_auto": 'One text: BGA with `backend = "auto"`, times as fast as `spacy` (median)',
+    "latency_bga_over_text_only": "One text: cost of BGA in text-only pipelines (median)",
+    "latency_default_over_plain_loop": "One text: BGA as it is saved, times as fast as `huggingface` (median)",
     "gemm_share_fp32": "Share of the matrix product peak: BGA",
     "gemm_share_fp32_text_only": "Share of the matrix product peak: text only",
     "bga_over_text_only": "Cost of BGA in text-only pipelines, at inference",

@@ -10,8 +10,9 @@ from typing import Any, Literal
 Kind = Literal["spacy", "huggingface"]
 
 # The names that ratios are told of.
-BGA, TEXT_ONLY, EXPORTED, INT8, SPACY, HUGGING_FACE = "bga", "text_only", "onnx", "int8", "spacy", "huggingface"
-OURS = (BGA, TEXT_ONLY, EXPORTED, INT8)
+BGA, TEXT_ONLY, EXPORTED, AUTO, INT8 = "bga", "text_only", "onnx", "auto", "int8"
+SPACY, HUGGING_FACE = "spacy", "huggingface"
+OURS = (BGA, TEXT_ONLY, EXPORTED, AUTO, INT8)
 
 
 @dataclass(frozen=True)

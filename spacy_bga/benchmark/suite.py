@@ -53,7 +53,7 @@ def run_benchmark(
 ) -> dict[str, Any]:
     """Measure, and write the JSON file after each section, so that what is measured is never lost.
 
-    given (Mapping[str, Path]): Pipelines by name: "bga", "text_only", "onnx", "int8".
+    given (Mapping[str, Path]): Pipelines by name: "bga", "text_only", "onnx", "auto", "int8".
     encoder, vision_encoder (str): Names or folders; the second is only looked at to build a pipeline.
     texts (Optional[Path]): A DocBin; None: the embedded corpus. scale (Scale): How much is measured.
     quick (bool): Whether that is the short form. only (Sequence[str]): Sections to measure; none means all. Others that

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from spacy_bga.benchmark.setting import BGA, EXPORTED, INT8, SPACY, TEXT_ONLY
+from spacy_bga.benchmark.setting import AUTO, BGA, EXPORTED, HUGGING_FACE, INT8, SPACY, TEXT_ONLY
 from spacy_bga.evaluation.averages import look_up
 
 BATCH = 64  # at which throughputs are compared; the others are in the tables
@@ -36,6 +36,10 @@ def summarize(sections: Mapping[str, Any]) -> dict[str, float | None]:
         "int8_f1_cost": _int8_cost(measured.get("accuracy")),
         "latency_ratio_fp32": ratio(latency, BGA, SPACY) if exported is None else exported,
         "latency_ratio_int8": ratio(latency, INT8, SPACY),
+        "latency_ratio_default": ratio(latency, BGA, SPACY),
+        "latency_ratio_auto": ratio(latency, AUTO, SPACY),
+        "latency_bga_over_text_only": ratio(latency, TEXT_ONLY, BGA),  # so many times as long takes this as that
+        "latency_default_over_plain_loop": ratio(latency, BGA, HUGGING_FACE),
         "gemm_share_fp32": share(BGA),
         "gemm_share_fp32_text_only": share(TEXT_ONLY),
         "bga_over_text_only": ratio(throughput, TEXT_ONLY, BGA),  # so many times as fast is that as this

@@ -15,6 +15,7 @@ def benchmark_command(
     bga: Annotated[Path | None, typer.Option(help="A trained pipeline with BGA layers.")] = None,
     text_only: Annotated[Path | None, typer.Option(help="A trained pipeline of its text-only configuration.")] = None,
     onnx: Annotated[Path | None, typer.Option(help="What was exported of the first, in full precision.")] = None,
+    auto: Annotated[Path | None, typer.Option(help="What was exported of the first with `--backend auto`.")] = None,
     int8: Annotated[Path | None, typer.Option(help="What was exported of the first in int8.")] = None,
     texts: Annotated[
         Path | None, typer.Option(help="A .spacy file with entities. By default the embedded corpus.")
@@ -48,7 +49,7 @@ def benchmark_command(
     from spacy_bga.evaluation.provenance import command_line
 
     scale = QUICK if quick else FULL
-    given = {"bga": bga, "text_only": text_only, "onnx": onnx, "int8": int8}
+    given = {"bga": bga, "text_only": text_only, "onnx": onnx, "auto": auto, "int8": int8}
     with exit_on_error():
         run_benchmark(
             {name: folder for name, folder in given.items() if folder is not None},

@@ -14,7 +14,9 @@ from spacy_bga.cli._app import app, exit_on_error
 def export_command(
     pipeline: Annotated[str, typer.Argument(help="The folder or the package of a trained pipeline.")],
     output: Annotated[Path, typer.Argument(help="The folder to write.")],
-    backend: Annotated[str, typer.Option(help="What is to run it: onnx or openvino.")] = "onnx",
+    backend: Annotated[
+        str, typer.Option(help="What is to run it: onnx, openvino, or auto: onnx for few wordpieces, else torch.")
+    ] = "onnx",
     precision: Annotated[str, typer.Option(help="fp32; int8 for onnx; bf16 for torch.")] = "fp32",
 ) -> None:
     """Write a pipeline that tags faster on a CPU: its text branch as a graph for ONNX Runtime or OpenVINO.

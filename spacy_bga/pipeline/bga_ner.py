@@ -48,7 +48,7 @@ def make_bga_ner(
     on_missing: Literal["warn", "error", "ignore"],
     visual_context: VisualContext,
     image_root: str | None,
-    backend: Literal["torch", "onnx", "openvino"],
+    backend: Literal["torch", "onnx", "openvino", "auto"],
     precision: Literal["fp32", "bf16", "int8"],
     score_alignment: bool,
     scorer: Callable | None,
@@ -97,7 +97,8 @@ class BGANer(TrainablePipe):
     image_root (Optional[Path]): The folder that the paths of images are relative to, which no reader has found already,
         in training as well as while tagging. None: such paths are refused.
     backend (str): What runs while tagging: "torch", or a graph in "onnx" (ONNX Runtime) or "openvino", on the CPU. The
-        graph is made when it is first needed, and saved with the component.
+        graph is made when it is first needed, and saved with the component. "auto" is "onnx" for up to 64 wordpieces
+        if its packages are installed, and there is a graph or the component was loaded to stay as it is; else "torch".
     precision (str): "fp32", or with "onnx" also "int8", with "torch" also "bf16".
     score_alignment (bool): Whether `score` also tells how well texts find their images. A component without labels has
         to set it.
@@ -119,7 +120,7 @@ class BGANer(TrainablePipe):
         on_missing: Literal["warn", "error", "ignore"] = "warn",
         visual_context: VisualContext = "generated",
         image_root: Path | None = None,
-        backend: Literal["torch", "onnx", "openvino"] = "torch",
+        backend: Literal["torch", "onnx", "openvino", "auto"] = "torch",
         precision: Literal["fp32", "bf16", "int8"] = "fp32",
         score_alignment: bool = False,
         scorer: Callable | None = None,
@@ -167,6 +168,12 @@ class BGANer(TrainablePipe):
     def visual_features(self, path: Path) -> None:
         self.model.attrs["settings"] = replace(self.model.attrs["settings"], visual_features=str(path))
         self.images = ComponentImages(self)  # which reads the files anew
+
+    @property
+    def backend_used(self) -> str | None:
+        """RETURNS (Optional[str]): What the last texts were tagged with: "torch", "onnx" or "openvino"; None if there
+        were none yet. Texts with an image that is looked at are torch's own."""
+        return self._shim.graph.used
 
     @property
     def labels(self) -> tuple[str, ...]:

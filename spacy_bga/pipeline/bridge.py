@@ -112,7 +112,7 @@ def predict_tags(
     if not sum(lengths):
         return [_nothing(confidence) for _ in docs]
     with torch.inference_mode(), autocast(shim.device, enabled=shim.graph.precision == "bf16"):
-        encode = shim.graph.encoder(aligner)
+        encode = shim.graph.encoder(aligner, sum(len(doc.ids) for doc in pieces))
         padded = shim.device.type != "cpu" or encode is not None  # else the aligner packs windows, see `arrange`
         if max_wordpieces is None:
             max_wordpieces = _most_wordpieces(shim.device, padded=padded)

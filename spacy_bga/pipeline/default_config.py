@@ -29,7 +29,8 @@ visual_context = "generated"
 # found them below its own. Encoded images need none.
 image_root = null
 # What runs the encoder and the generators while tagging: "torch", or "onnx" (ONNX Runtime) or "openvino", each of an
-# extra of that name and faster on a CPU. Training always uses torch, and so does whatever attends to real images.
+# extra of that name and faster on a CPU; or "auto": "onnx" for a text or two, if it is installed, and "torch" for more.
+# Training always uses torch, and so does whatever attends to real images.
 backend = "torch"
 # "fp32"; "int8" for "onnx", or "bf16" for "torch" on a GPU: faster, at some cost in accuracy.
 precision = "fp32"

@@ -29,9 +29,10 @@ def export_pipeline(pipeline: str | Path, output: Path, *, backend: str, precisi
         component.set_backend(backend, precision=precision)
         nlp.get_pipe_config(name).update(backend=backend, precision=precision)  # what nlp.to_disk writes
         shim = get_shim(component.model)
-        shim.graph.encoder(shim.aligner.eval())  # fails here rather than where it is loaded
+        shim.graph.build(shim.aligner)  # fails here rather than where it is loaded
     others = [name for name in nlp.meta.get("requirements", ()) if not name.startswith(f"{__title__}[")]
-    extra = [] if backend == "torch" else [f"{__title__}[{backend}]{get_minor_version_range(__version__)}"]
+    engine = "onnx" if backend == "auto" else backend
+    extra = [] if backend == "torch" else [f"{__title__}[{engine}]{get_minor_version_range(__version__)}"]
     nlp.meta["requirements"] = [*others, *extra]
     nlp.to_disk(output)
     return list(components)

@@ -75,7 +75,7 @@ class BGAShim(Shim):
 
     def set_backend(self, backend: Backend, precision: Precision) -> None:
         """Choose what runs in place of the aligner's text branch; see `InferenceGraph`."""
-        self.graph = InferenceGraph(backend, precision)
+        self.graph = InferenceGraph(backend, precision, at_rest=self.graph.at_rest)
 
     def set_rate_scales(self, scales: Mapping[str, float]) -> None:
         """Change some of what the learning rate is multiplied by. Raises a BGAError if a part is unknown."""
@@ -109,6 +109,7 @@ class BGAShim(Shim):
 
     def finish_update(self, optimizer: Optimizer) -> None:
         self._get_optimizer().step(optimizer)
+        self.aligner.forget()
         self.graph.drop()
 
     def training_state(self) -> dict[str, torch.Tensor]:

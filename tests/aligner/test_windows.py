@@ -204,6 +204,18 @@ def test_selected_windows(drawn: Drawn, data: st.DataObject) -> None:
     assert merge_wordpieces([(some.ids.unsqueeze(-1).float(), some)]).shape == (0, 1)
 
 
+@settings(max_examples=60)
+@given(batches(), st.data())
+def test_chosen_words(drawn: Drawn, data: st.DataObject) -> None:
+    ids = drawn[0].ids
+    batch = replace(drawn[0], ids=torch.arange(ids.numel()).view_as(ids))
+    chosen = torch.tensor(data.draw(st.lists(st.booleans(), min_size=batch.n_tokens, max_size=batch.n_tokens))).bool()
+    some, table = batch.words(chosen), torch.randn(ids.numel(), 3)
+    everything = merge_wordpieces([(table[batch.ids], batch)])
+    torch.testing.assert_close(merge_wordpieces([(table[some.ids], some)]), everything[chosen])
+    assert torch.equal(some.word_keys, batch.word_keys[chosen])
+
+
 def chunk_costs(widths: list[int], ends: list[int], limit: int, overhead: int) -> int:
     """What cutting there costs, after seeing that it is a cut, and within the limit."""
     starts = [0, *ends][:-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,50 @@ def test_the_tagger_reads_words_beside_the_texts_features() -> None:
     torch.testing.assert_close(model.tag([text]), plain)
     model.context = "swapped"
     torch.testing.assert_close(emissions(model, text), plain + read.roll(1, dims=0))
+
+
+@pytest.mark.parametrize("number", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("some", [True, False], ids=["some pictured", "none pictured"])
+def test_only_pictured_words_are_generated(some: bool, number: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tagging leaves out what would be multiplied by zero, in chunks as at once, and in mixed precision."""
+    model, text = make_words(), long_text()
+    assert model.words is not None
+    model.words.pictured.fill_(False)
+    chosen = torch.arange(text.n_tokens) % 3 == 1
+    if some:
+        model.words.note(text.word_keys[chosen])
+    pictured = model.words.knows(text.word_keys)
+    assert bool(pictured.any()) == some
+    assert not pictured.all()
+    generated: list[int] = []
+    forward = type(model.words).forward
+    monkeypatch.setattr(
+        type(model.words), "forward", lambda self, x: generated.append(len(x)) or forward(self, x), raising=True
+    )
+    rows = [TextBatch(text.ids, text.mask, text.places[part], text.tokens[part], text.lengths) for part in halves(text)]
+    with torch.autocast("cpu", dtype=number, enabled=number != torch.float32):
+        found = model.tag([text])
+        model.forget()
+        in_chunks = model.tag(rows)
+        assert generated == [int(pictured.sum())] * 2 * some
+        # Where all is generated, what is not pictured is multiplied by zero.
+        monkeypatch.setattr(BGAModel, "_read_some", everything)
+        model.forget()
+        close = {"atol": 1e-5, "rtol": 1e-5} if number == torch.float32 else {"atol": 0.05, "rtol": 0.05}
+        torch.testing.assert_close(found, model.tag([text]).to(found.dtype), **close)
+        torch.testing.assert_close(in_chunks, found, **close)
+        assert generated[-1] == text.n_tokens
+
+
+def everything(model: BGAModel, texts: Sequence[TextBatch], keys: Tensor, chosen: Tensor) -> Tensor:
+    assert model.words is not None
+    assert model.reader is not None
+    return model.reader(model.words.components(model.imagine(texts), keys) * model.words.trust)[chosen]
+
+
+def halves(text: TextBatch) -> list[slice]:
+    middle = len(text.places) // 2
+    return [slice(middle), slice(middle, None)]
 
 
 def read_by_hand(model: BGAModel, feature: Tensor) -> Tensor:

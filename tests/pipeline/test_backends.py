@@ -189,6 +189,75 @@ class TestSaved:
             load(tmp_path, engine)("love paris")
 
 
+SHORT, LONG = POSTS[0][0], " ".join([POSTS[0][0]] * 20)
+
+
+class TestAuto:
+    @pytest.fixture
+    def auto(self, trained_folder: Path) -> Language:
+        return load(trained_folder, "auto")
+
+    def test_few_wordpieces_go_to_the_graph_and_many_to_torch(self, auto: Language, tagger: Language):
+        assert pipe_of(auto).backend_used is None
+        for text, used in ((SHORT, "onnx"), (LONG, "torch"), (SHORT, "onnx")):
+            assert found(auto(text)) == found(tagger(text))
+            assert pipe_of(auto).backend_used == used
+        assert entities(auto) == entities(tagger)
+        assert pipe_of(auto).backend_used == "torch"
+        assert [found(auto(text)) for text in TEXTS] == entities(tagger)
+
+    def test_both_score_alike(self, auto: Language):
+        aligner, text = aligner_of(auto), make_text()
+        encode = graph_of(auto).encoder(aligner)
+        torch.testing.assert_close(aligner.tag([text], encode=encode), aligner.tag([text]), atol=1e-4, rtol=0)
+        assert graph_of(auto).encoder(aligner, backends.FEW) is encode
+        assert graph_of(auto).encoder(aligner, backends.FEW + 1) is None
+
+    @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+    def test_without_a_package_it_is_torch(
+        self, auto: Language, tagger: Language, package: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setitem(sys.modules, package, None)
+        assert found(auto(SHORT)) == found(tagger(SHORT))
+        assert pipe_of(auto).backend_used == "torch"
+
+    def test_it_is_exported_with_its_graph(self, trained_folder: Path, tmp_path: Path, never_export):
+        done = CliRunner().invoke(app, ["export", str(trained_folder), str(tmp_path / "out"), "--backend", "auto"])
+        assert done.exit_code == 0, done.output
+        never_export()
+        nlp = spacy.load(tmp_path / "out")
+        assert nlp.config["components"]["bga_ner"]["backend"] == "auto"
+        assert any(name.startswith("spacy_bga[onnx]>=") for name in nlp.meta["requirements"])
+        nlp(SHORT)
+        assert pipe_of(nlp).backend_used == "onnx"
+        nlp.to_disk(tmp_path / "again")
+        assert (tmp_path / "again" / "bga_ner" / "model" / GRAPH_FILES["fp32"]).is_file()
+
+    def test_what_learns_has_no_graph(self, auto: Language, trained_folder: Path, never_export, tmp_path: Path):
+        auto(SHORT)
+        assert graph_of(auto).content
+        never_export()
+        nlp = spacy.load(trained_folder, config={"components.bga_ner.backend": "auto"})
+        train(nlp, make_examples(nlp), steps=2)
+        nlp(SHORT)
+        assert pipe_of(nlp).backend_used == "torch"
+        nlp.to_disk(tmp_path)
+        assert not (tmp_path / "bga_ner" / "model" / GRAPH_FILES["fp32"]).exists()
+
+    @pytest.mark.parametrize("graph", ["no graph", "another"])
+    def test_a_damaged_graph_is_warned_of_once(
+        self, trained_folder: Path, tmp_path: Path, tagger: Language, graph: str
+    ):
+        folder = shutil.copytree(trained_folder, tmp_path / "altered")
+        content = b"no graph" if graph == "no graph" else identity("ids")
+        (folder / "bga_ner" / "model" / GRAPH_FILES["fp32"]).write_bytes(content)
+        nlp = load(folder, "auto")
+        with pytest.warns(UserWarning, match="W217.*B217.*onnx"):
+            assert found(nlp(SHORT)) == found(tagger(SHORT))
+        assert found(nlp(SHORT)) == found(tagger(SHORT))  # any further warning is an error
+        assert pipe_of(nlp).backend_used == "torch"
+
+
 class TestStale:
     def test_after_learning(self, exported: Path, trained_folder: Path):
         texts = [text for text in TEXTS if text.split()]
@@ -277,6 +346,7 @@ class TestRefused:
             ({"backend": "tensorrt"}, "B212"),
             ({"backend": "onnx", "precision": "fp16"}, "B213"),
             ({"backend": "onnx", "precision": "bf16"}, "B213"),
+            ({"backend": "auto", "precision": "int8"}, "B213"),
         ],
     )
     def test_settings(self, settings: dict, code: str):
