@@ -26,8 +26,7 @@ deviation over seeds; tagging sees no picture.
 **Coined names** are random pronounceable names of one thing each, whose form says nothing and whose kind no text
 tells: unlabelled pairs show their kinds, labelled posts name others. F1 is of names that pairs alone show. The probe
 is the accuracy of a linear probe on what these names generate. **Twitter-2017** has real posts, whose names the text
-encoder knows; the aligner has learnt from news, tweets and captions. Text alone with all labels was recorded earlier:
-five runs whose seeds are not those of BGA.
+encoder knows; the aligner has learnt from news, tweets and captions.
 """
 ABLATION = """
 ## One setting changed

@@ -194,9 +194,6 @@ def evidence() -> dict[str, Any]:
     for benchmark in TWITTER:
         runs = list(records(benchmark))
         found[benchmark] = {arm: [r[arm]["f1"] for r in runs if arm in r] for arm in ("text_only", "bga")}
-        if not found[benchmark]["text_only"]:  # those of the labels plan, whose seeds are others
-            recorded = sorted(Path("docs/runs/labels").glob("text_only_all-seed*.json"))
-            found[benchmark]["text_only"] = [read_json(path)["f1"] for path in recorded]
     main_job = Path("metrics/uptake.json")
     if main_job.exists():  # of `python -m spacy project run all`
         found["main_job"] = read_json(main_job)
