@@ -8,8 +8,9 @@ ROOT = Path(__file__).parent
 ABOUT = run_path(str(ROOT / "spacy_bga" / "about.py"))
 TEMPLATE = run_path(str(ROOT / "spacy_bga" / "starter" / "template.py"))
 
+SPACY_TRANSFORMERS = ["spacy-transformers>=1.4.0,<3"]
 ONNX = ["onnx>=1.16", "onnxruntime>=1.19"]
-STARTER = [*ONNX, "build>=1.2"]
+STARTER = [*SPACY_TRANSFORMERS, *ONNX, "build>=1.2"]
 OPENVINO = ["onnx>=1.16", "openvino>=2024.4"]
 SPLITS = ["ImageHash>=4.3"]
 FIGURES = ["matplotlib>=3.8"]
@@ -71,15 +72,15 @@ setup(
     python_requires=">=3.11",
     install_requires=[
         "spacy>=3.8.13,<3.9",
-        "spacy-transformers>=1.4.0,<1.5",
         "thinc>=8.3.12,<8.4",
-        "torch>=2.5,<2.14",
-        "transformers>=4.49,<4.53.3",
+        "torch>=2.5,<2.16",
+        "transformers>=4.49,<6",
         "pillow>=10.3",
         "safetensors>=0.4.1",
     ],
     extras_require={
         "starter": STARTER,
+        "spacy-transformers": SPACY_TRANSFORMERS,
         "onnx": ONNX,
         "openvino": OPENVINO,
         "splits": SPLITS,

@@ -26,7 +26,7 @@ from spacy_bga.aligner.packing import arrange
 from spacy_bga.aligner.text_encoder import TextEncoder
 from spacy_bga.aligner.vision_encoder import VisionEncoder
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch, VisualStates
-from spacy_bga.aligner.weights import check_weights
+from spacy_bga.aligner.weights import check_weights, undrawn_weights
 from spacy_bga.aligner.windows import TextBatch, merge_wordpieces, pad_documents
 from spacy_bga.aligner.words import WordGenerator, WordReader
 from spacy_bga.errors import BGAError, Errors, reason
@@ -442,11 +442,9 @@ class BGAModel(nn.Module):
     @classmethod
     def from_state(cls, config: BGAConfig, state: dict[str, Tensor], *, source: str = "bytes") -> BGAModel:
         """RETURNS (BGAModel): An aligner with these weights. Raises a BGAError if they don't fit the config."""
-        from transformers.modeling_utils import no_init_weights
-
         state = {name: tensor for name, tensor in state.items() if not name.startswith(MEMORY_PREFIX)}
         try:
-            with no_init_weights():  # the weights are about to be loaded, and drawing them takes longer
+            with undrawn_weights():
                 check_weights(lambda: cls.from_config(config), config, state, source=source)
                 model = cls.from_config(config)
             lay_out_for_tagging(model)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,106 +15,8 @@ from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 
 from spacy_bga.aligner.attention import all_true, attend, masking_bias
 from spacy_bga.aligner.text_encoder import load_encoder, read_config
+from spacy_bga.aligner.vision_families import CLIP, DINOV2, FAMILIES, VisionFamily
 from spacy_bga.errors import BGAError, Errors
-
-
-@dataclass(frozen=True)
-class PreNormLayer:
-    """The parts of one pre-norm layer, whatever its family calls them; each maps (I, len, d) to (I, len, d)."""
-
-    first_norm: Callable[[Tensor], Tensor]
-    query: Callable[[Tensor], Tensor]
-    key: Callable[[Tensor], Tensor]
-    value: Callable[[Tensor], Tensor]
-    output: Callable[[Tensor], Tensor]  # from the heads side by side to what is added to the residual
-    second_norm: Callable[[Tensor], Tensor]
-    feed_forward: Callable[[Tensor], Tensor]
-    heads: int
-
-
-def open_clip_layer(layer: Any) -> PreNormLayer:
-    attention = layer.self_attn
-    return PreNormLayer(
-        first_norm=layer.layer_norm1,
-        query=attention.q_proj,
-        key=attention.k_proj,
-        value=attention.v_proj,
-        output=attention.out_proj,
-        second_norm=layer.layer_norm2,
-        feed_forward=layer.mlp,
-        heads=attention.num_heads,
-    )
-
-
-def open_vit_layer(layer: Any) -> PreNormLayer:
-    attention, output = layer.attention.attention, layer.attention.output
-    return PreNormLayer(
-        first_norm=layer.layernorm_before,
-        query=attention.query,
-        key=attention.key,
-        value=attention.value,
-        output=lambda mixed: output.dropout(output.dense(mixed)),
-        second_norm=layer.layernorm_after,
-        feed_forward=lambda normed: layer.output.dropout(layer.output.dense(layer.intermediate(normed))),
-        heads=attention.num_attention_heads,
-    )
-
-
-def open_dinov2_layer(layer: Any) -> PreNormLayer:
-    attention, output = layer.attention.attention, layer.attention.output
-    return PreNormLayer(
-        first_norm=layer.norm1,
-        query=attention.query,
-        key=attention.key,
-        value=attention.value,
-        output=lambda mixed: layer.drop_path(layer.layer_scale1(output.dropout(output.dense(mixed)))),
-        second_norm=layer.norm2,
-        feed_forward=lambda normed: layer.drop_path(layer.layer_scale2(layer.mlp(normed))),
-        heads=attention.num_attention_heads,
-    )
-
-
-@dataclass(frozen=True)
-class VisionFamily:
-    """What tells one family of vision transformers from another.
-
-    Attributes:
-        open_layer: finds the parts of one of its layers.
-        attention_dropout: the setting's name in its config.
-        image_mean: what its images are normalized with, if its folder says nothing.
-        image_std: as above.
-        settings: arguments of its class, so that it builds no pooler.
-    """
-
-    open_layer: Callable[[Any], PreNormLayer]
-    attention_dropout: str
-    image_mean: tuple[float, ...]
-    image_std: tuple[float, ...]
-    settings: dict[str, Any]
-
-
-CLIP = VisionFamily(
-    open_layer=open_clip_layer,
-    attention_dropout="attention_dropout",
-    image_mean=(0.48145466, 0.4578275, 0.40821073),
-    image_std=(0.26862954, 0.26130258, 0.27577711),
-    settings={},
-)
-VIT = VisionFamily(
-    open_layer=open_vit_layer,
-    attention_dropout="attention_probs_dropout_prob",
-    image_mean=(0.5, 0.5, 0.5),
-    image_std=(0.5, 0.5, 0.5),
-    settings={"add_pooling_layer": False},
-)
-DINOV2 = VisionFamily(
-    open_layer=open_dinov2_layer,
-    attention_dropout="attention_probs_dropout_prob",
-    image_mean=(0.485, 0.456, 0.406),
-    image_std=(0.229, 0.224, 0.225),
-    settings={},
-)
-FAMILIES = {"clip_vision_model": CLIP, "vit": VIT, "dinov2": DINOV2}
 
 
 class VisionEncoder(nn.Module):
@@ -145,6 +46,8 @@ class VisionEncoder(nn.Module):
         self.train(model.training)  # a loaded model comes in evaluation mode; its wrapper should not differ
         self.image_mean = tuple(image_mean or self.family.image_mean)
         self.image_std = tuple(image_std or self.family.image_std)
+        self.register_state_dict_post_hook(_with_saved_names)
+        self.register_load_state_dict_pre_hook(_with_own_names)
 
     @classmethod
     def from_config(cls, config: PretrainedConfig) -> VisionEncoder:
@@ -285,12 +188,29 @@ class VisionEncoder(nn.Module):
 
     @property
     def _trunk(self) -> Any:
-        """The module that holds embeddings, layers and norms: CLIP's lies one level deeper."""
-        return self.model.vision_model if self.family is CLIP else self.model
+        """The module that holds embeddings, layers and norms: CLIP's may lie one level deeper."""
+        return getattr(self.model, "vision_model", self.model)
 
     @property
     def _layers(self) -> Any:
-        return self._trunk.encoder.layers if self.family is CLIP else self._trunk.encoder.layer
+        stack = getattr(self._trunk, "encoder", self._trunk)
+        return stack.layers if hasattr(stack, "layers") else stack.layer
+
+
+def _with_saved_names(encoder: nn.Module, state: dict[str, Tensor], prefix: str, _: Any) -> None:
+    """Name weights, on their way out, as all releases of transformers do in a saved aligner."""
+    assert isinstance(encoder, VisionEncoder)
+    for name in [name for name in state if name.startswith(prefix)]:
+        state[prefix + encoder.family.saved_name(name[len(prefix) :])] = state.pop(name)
+
+
+def _with_own_names(encoder: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Name saved weights, on their way in, as this release of transformers does."""
+    assert isinstance(encoder, VisionEncoder)
+    for name, _ in encoder.named_parameters():
+        saved = prefix + encoder.family.saved_name(name)
+        if saved in state:
+            state[prefix + name] = state.pop(saved)
 
 
 def score_bias(hidden: Tensor, context_mask: Tensor | None) -> Tensor | None:

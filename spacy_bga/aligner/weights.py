@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -10,6 +11,18 @@ from torch import Tensor, nn
 
 from spacy_bga.aligner.config import BGAConfig
 from spacy_bga.errors import BGAError, Errors
+
+
+def undrawn_weights() -> AbstractContextManager[None]:
+    """RETURNS (ContextManager): One in which models are built without drawing their weights, which takes longer than to
+    load them."""
+    from transformers import modeling_utils
+
+    if hasattr(modeling_utils, "no_init_weights"):
+        return modeling_utils.no_init_weights()
+    from transformers.initialization import no_init_weights
+
+    return no_init_weights()
 
 
 def check_weights(

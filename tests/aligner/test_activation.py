@@ -47,7 +47,7 @@ def test_what_learns_is_not_overwritten():
     assert x.grad is not None
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.trace.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace.*")
 def test_what_is_traced_holds_for_other_lengths():
     with torch.inference_mode():
         traced = torch.jit.trace(GELU(), torch.randn(3, 1000))

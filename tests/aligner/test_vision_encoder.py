@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from transformers import (
     AutoModel,
     CLIPConfig,
@@ -70,7 +72,7 @@ def test_layers_equal_transformers(encoder: VisionEncoder, size: tuple[int, int]
             torch.testing.assert_close(hidden, states[index + 1], atol=1e-5, rtol=1e-5)
         if encoder.config.model_type == "clip_vision_model":  # CLIP norms its pooled [CLS] alone
             torch.testing.assert_close(hidden, last, atol=1e-5, rtol=1e-5)
-            last = encoder.model.vision_model.post_layernorm(last)
+            last = encoder.final_norm(last)
         torch.testing.assert_close(encoder.final_norm(hidden), last, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(encoder(pixels), last, atol=1e-5, rtol=1e-5)
 
@@ -81,19 +83,31 @@ def quick_gelu(hidden: torch.Tensor) -> torch.Tensor:
 
 def named_parts(encoder: VisionEncoder) -> tuple:
     """Norms, projections and feed-forward network of the first layer, and the scales of its two branches."""
+    weights = encoder.state_dict()  # of the same names with any release of transformers
+
+    def linear(name: str) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda x: F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    def norm(name: str, eps: float) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda x: F.layer_norm(x, x.shape[-1:], weights[f"{name}.weight"], weights[f"{name}.bias"], eps)
+
+    eps = encoder.config.layer_norm_eps
     if encoder.config.model_type == "clip_vision_model":
-        layer = encoder.model.vision_model.encoder.layers[0]
-        own, mlp = layer.self_attn, layer.mlp
-        projections = (own.q_proj, own.k_proj, own.v_proj, own.out_proj)
-        return layer.layer_norm1, projections, layer.layer_norm2, lambda x: mlp.fc2(quick_gelu(mlp.fc1(x))), 1.0, 1.0
-    layer = encoder.model.encoder.layer[0]
-    own = layer.attention.attention
-    projections = (own.query, own.key, own.value, layer.attention.output.dense)
+        layer = "model.vision_model.encoder.layers.0"
+        projections = [linear(f"{layer}.self_attn.{name}_proj") for name in ("q", "k", "v", "out")]
+        first, second = linear(f"{layer}.mlp.fc1"), linear(f"{layer}.mlp.fc2")
+        norms = [norm(f"{layer}.layer_norm{number}", eps) for number in (1, 2)]
+        return norms[0], projections, norms[1], lambda x: second(quick_gelu(first(x))), 1.0, 1.0
+    layer = "model.encoder.layer.0"
+    projections = [linear(f"{layer}.attention.attention.{name}") for name in ("query", "key", "value")]
+    projections.append(linear(f"{layer}.attention.output.dense"))
     if encoder.config.model_type == "dinov2":
-        return layer.norm1, projections, layer.norm2, layer.mlp, layer.layer_scale1.lambda1, layer.layer_scale2.lambda1
-    gelu = torch.nn.functional.gelu
-    mlp = lambda x: layer.output.dense(gelu(layer.intermediate.dense(x)))  # noqa: E731
-    return layer.layernorm_before, projections, layer.layernorm_after, mlp, 1.0, 1.0
+        scales = [weights[f"{layer}.layer_scale{number}.lambda1"] for number in (1, 2)]
+        norms = [norm(f"{layer}.norm{number}", eps) for number in (1, 2)]
+        return norms[0], projections, norms[1], encoder.model.encoder.layer[0].mlp, *scales
+    norms = [norm(f"{layer}.layernorm_{place}", eps) for place in ("before", "after")]
+    first, second = linear(f"{layer}.intermediate.dense"), linear(f"{layer}.output.dense")
+    return norms[0], projections, norms[1], lambda x: second(F.gelu(first(x))), 1.0, 1.0
 
 
 def reference_layer(encoder: VisionEncoder, hidden: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
@@ -176,7 +190,7 @@ def test_from_pretrained(name: str, tmp_path: Path) -> None:
     with torch.no_grad():
         expected = saved(pixels).last_hidden_state
         if name == "clip":
-            expected = saved.vision_model.post_layernorm(expected)
+            expected = encoder.final_norm(expected)
         torch.testing.assert_close(encoder(pixels), expected, atol=1e-5, rtol=1e-5)
 
 
@@ -185,6 +199,7 @@ def test_from_pretrained_takes_the_vision_part_of_clip(
 ) -> None:
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     text = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 9}
+    text |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
     config = CLIPConfig(vision_config=CONFIGS["clip"].to_dict(), text_config=text, projection_dim=8)
     saved = CLIPModel(config)
     saved.save_pretrained(tmp_path)
@@ -193,7 +208,7 @@ def test_from_pretrained_takes_the_vision_part_of_clip(
     assert not caplog.records
     assert encoder.config.model_type == "clip_vision_model"
     for name, weight in encoder.model.state_dict().items():
-        assert torch.equal(weight, saved.state_dict()[name])
+        assert torch.equal(weight, saved.vision_model.state_dict()[name.removeprefix("vision_model.")])
     assert VisionEncoder.from_config(config).width == 16
 
 
@@ -217,3 +232,43 @@ def test_unknown_family_names_the_known_ones(config: PretrainedConfig) -> None:
 def test_only_squares() -> None:
     with pytest.raises(BGAError, match=r"\[B127\].*image_size.*\[16, 32\]"):
         VisionEncoder.from_config(ViTConfig(**{**TINY, "image_size": [16, 32]}, intermediate_size=32))
+
+
+def renamed(name: str) -> str:
+    """What a weight that is saved under a name is called by releases of transformers that have moved it."""
+    for saved, later in {
+        "model.vision_model.": "model.",
+        ".attention.attention.query.": ".attention.q_proj.",
+        ".attention.attention.key.": ".attention.k_proj.",
+        ".attention.attention.value.": ".attention.v_proj.",
+        ".attention.output.dense.": ".attention.o_proj.",
+    }.items():
+        name = name.replace(saved, later)
+    return name
+
+
+def test_weights_are_saved_under_the_same_names_by_all_releases(encoder: VisionEncoder) -> None:
+    state = encoder.state_dict(prefix="visual.")
+    if encoder.config.model_type == "clip_vision_model":
+        assert "visual.model.vision_model.encoder.layers.1.self_attn.q_proj.weight" in state
+    else:
+        assert "visual.model.encoder.layer.1.attention.attention.query.weight" in state
+        assert "visual.model.encoder.layer.1.attention.output.dense.bias" in state
+    if encoder.config.model_type == "vit":
+        assert {f"visual.model.encoder.layer.0.{part}.dense.bias" for part in ("intermediate", "output")} <= {*state}
+    own = sorted(name for name, _ in encoder.named_parameters())
+    assert len(state) == len(own)
+    assert {encoder.family.saved_name(name) for name in own} == {name.removeprefix("visual.") for name in state}
+    assert {encoder.family.saved_name(renamed(name)) for name in own} == {
+        encoder.family.saved_name(name) for name in own
+    }
+
+
+def test_weights_load_under_the_names_of_any_release(encoder: VisionEncoder) -> None:
+    other = VisionEncoder.from_config(encoder.config)
+    other.load_state_dict(encoder.state_dict())
+    pixels = torch.randn(1, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(other.eval()(pixels), encoder(pixels))
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        other.load_state_dict(encoder.state_dict() | {"model.foreign": torch.zeros(1)})
