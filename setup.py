@@ -23,6 +23,8 @@ FUZZ = ["hypothesis>=6.100", "html5lib>=1.1", "coverage>=7.10"]
 DATASETS = ["datasets>=3.2,<5"]
 # Its torchvision has to be the build that goes with torch.
 TIMM = ["timm>=1.0.20"]
+PARQUET = ["pyarrow>=15"]
+RAY = [*PARQUET, "ray[data,serve,train]>=2.40"]
 BENCHMARK = ["psutil>=5.9", "threadpoolctl>=3.5"]
 DOCS = ["mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1.0"]
 TEST = [
@@ -92,6 +94,8 @@ setup(
         "mlflow": MLFLOW,
         "benchmark": BENCHMARK,
         "demo": DEMO,
+        "parquet": PARQUET,
+        "ray": RAY,
         "fuzz": [*FUZZ, *ONNX, "atheris>=3.0"],
         "docs": DOCS,
         "test": TEST,

@@ -1,7 +1,8 @@
 """Every message that spacy_bga raises or warns with: what happened, where, and what mends it.
 
 Codes: 1xx aligner, 2xx pipeline, 3xx corpus, 4xx starter, 5xx evaluation and console, 6xx viewer, scores, training
-runs, sharing and crash safety (67x, 68x), 72x and 73x hostile input.
+runs, sharing and crash safety (67x, 68x), 72x and 73x hostile input, 80x to 82x
+annotation, serving and training at scale.
 """
 
 from __future__ import annotations
@@ -566,6 +567,23 @@ class Errors(metaclass=_Coded):
     )
     B781 = "The pipeline has learnt no labels, so that it can give none. Its components: {pipes}."
     B782 = "None of the {number} texts of {path} could be tagged. The first one: {first}"
+    # 80x: bulk annotation
+    B800 = "There is nothing to annotate in {path}. Give a file that ends in one of {known}, or a folder of them."
+    B801 = (
+        "{path} holds annotations of another job: {changed} differ. Go on with the pipeline and the options that it "
+        "was begun with, or name another output."
+    )
+    B802 = "{source} has changed since it was annotated into {path}. Put it back as it was, or name another output."
+    B803 = (
+        "A worker was killed, perhaps for want of memory. What was annotated is in {path}: the same command does the "
+        "rest, with fewer --workers if need be."
+    )
+    B804 = 'This needs Ray. Install it with: pip install "spacy_bga[ray]"'
+    B805 = (
+        "Can't write the output: {reason}. What was annotated before is there, whole. Make room, then do the rest by "
+        "the same command."
+    )
+    B806 = 'Parquet needs the package pyarrow. Install it with: pip install "spacy_bga[parquet]", or set --format jsonl'
 
 
 class Warnings(metaclass=_Coded):

@@ -2,6 +2,7 @@
 
 from spacy_bga.cli._app import app
 from spacy_bga.cli.alignment import alignment_command
+from spacy_bga.cli.annotate import annotate_command
 from spacy_bga.cli.benchmark import benchmark_command
 from spacy_bga.cli.convert import convert_command
 from spacy_bga.cli.curves import curves_command
@@ -32,6 +33,7 @@ from spacy_bga.cli.view import view_command
 
 __all__ = [
     "alignment_command",
+    "annotate_command",
     "app",
     "benchmark_command",
     "convert_command",

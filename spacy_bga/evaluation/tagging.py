@@ -138,7 +138,7 @@ def tag_texts(nlp: Language, gold: Sequence[Doc], images: Path | None) -> tuple[
     nlp (Language): The pipeline. gold (Sequence[Doc]): The texts. images (Optional[Path]): The image root.
     RETURNS (tuple[list[Optional[Doc]], list[str]]): Each text, tagged, or None; and what is wrong with these.
     """
-    _look_below(nlp, images)
+    look_below(nlp, images)
     attr = image_attr(nlp)
     problems: list[str] = []
 
@@ -153,7 +153,7 @@ def tag_texts(nlp: Language, gold: Sequence[Doc], images: Path | None) -> tuple[
     fresh = []
     for number, g in enumerate(gold):
         try:
-            fresh.append((_untagged(nlp, g, attr), number))
+            fresh.append((untagged(nlp, g, attr), number))
         except BGAError as error:
             problems.append(f"'{g.text[:60]}': {error}")
     docs: list[Doc | None] = [None] * len(gold)
@@ -187,9 +187,12 @@ def _read(nlp: Language, corpus: Path, attr: str, problems: list[str]) -> Iterat
         raise BGAError(Errors.B603.format(path=corpus, reason=error)) from error
 
 
-def _untagged(nlp: Language, gold: Doc, attr: str) -> Doc:
-    """RETURNS (Doc): A text as spaCy's reader gives it to a pipeline, with its image. It has the tokens of the corpus
-    where nobody knows the spaces."""
+def untagged(nlp: Language, gold: Doc, attr: str) -> Doc:
+    """Make a document anew, as spaCy's reader gives it to a pipeline, with its image.
+
+    nlp (Language): The pipeline. gold (Doc): The document. attr (str): Where its image is.
+    RETURNS (Doc): The text. It has the tokens of the corpus where nobody knows the spaces.
+    """
     if gold.has_unknown_spaces or not gold.text:
         doc = Doc(nlp.vocab, words=[t.text for t in gold], spaces=[bool(t.whitespace_) for t in gold])
     else:
@@ -206,8 +209,11 @@ def knows_labels(nlp: Language) -> bool:
     return any(not isinstance(pipe, BGANer) or pipe.labels for pipe in setters)
 
 
-def _look_below(nlp: Language, images: Path | None) -> None:
-    """Let components that look at a document's image while tagging find it, or the features given for it."""
+def look_below(nlp: Language, images: Path | None) -> None:
+    """Let components that look at a document's image while tagging find it, or the features given for it.
+
+    nlp (Language): The pipeline. images (Optional[Path]): The image root; None changes nothing.
+    """
     from spacy_bga.pipeline.bga_ner import BGANer
 
     for _, pipe in nlp.pipeline:

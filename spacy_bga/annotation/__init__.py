@@ -1,0 +1,1 @@
+"""Bulk annotation: files of texts, of any size, become files of entities, on one process, several, or a cluster."""
