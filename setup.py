@@ -24,7 +24,8 @@ DATASETS = ["datasets>=3.2,<5"]
 # Its torchvision has to be the build that goes with torch.
 TIMM = ["timm>=1.0.20"]
 PARQUET = ["pyarrow>=15"]
-RAY = [*PARQUET, "ray[data,serve,train]>=2.40"]
+SERVE = ["fastapi>=0.133", "starlette>=1.10", "uvicorn>=0.30", "prometheus-client>=0.20"]
+RAY = [*PARQUET, *SERVE, "ray[data,serve,train]>=2.55"]
 BENCHMARK = ["psutil>=5.9", "threadpoolctl>=3.5"]
 DOCS = ["mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1.0"]
 TEST = [
@@ -37,6 +38,9 @@ TEST = [
     *DEMO,
     *DOCS,
     *FUZZ,
+    *RAY,
+    "httpx>=0.27",
+    "schemathesis>=4",
     "pytest>=8",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
@@ -95,6 +99,7 @@ setup(
         "benchmark": BENCHMARK,
         "demo": DEMO,
         "parquet": PARQUET,
+        "serve": SERVE,
         "ray": RAY,
         "fuzz": [*FUZZ, *ONNX, "atheris>=3.0"],
         "docs": DOCS,

@@ -584,6 +584,9 @@ class Errors(metaclass=_Coded):
         "the same command."
     )
     B806 = 'Parquet needs the package pyarrow. Install it with: pip install "spacy_bga[parquet]", or set --format jsonl'
+    # 81x: serving
+    B810 = 'Serving needs {packages}. Install it with: pip install "spacy_bga[serve]"'
+    B811 = "Can't listen at {host}:{port}: {reason}. Name another --port, or --port 0 for any that is free."
 
 
 class Warnings(metaclass=_Coded):

@@ -79,7 +79,7 @@ def plan(job: Job) -> tuple[list[Part], list[str]]:
     RAISES (BGAError): There is nothing to read.
     """
     storage = Storage(job.input)
-    files = {name: size for name, size in storage.files().items() if reader_of(name) is not None}
+    files = {name: size for name, size in storage.files().items() if _is_input(name)}
     if not files:
         raise BGAError(Errors.B800.format(path=job.input, known=", ".join(READERS)))
     parts: list[Part] = []
@@ -98,6 +98,11 @@ def plan(job: Job) -> tuple[list[Part], list[str]]:
                 for number, cut in enumerate(cuts)
             ]
     return parts, problems
+
+
+def _is_input(name: str) -> bool:
+    """RETURNS (bool): Whether it is a file to read: as elsewhere, what begins with a dot or an underscore is none."""
+    return reader_of(name) is not None and not any(part.startswith((".", "_")) for part in name.split("/"))
 
 
 def pipeline_digest(pipeline: str) -> str:

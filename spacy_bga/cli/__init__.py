@@ -24,6 +24,7 @@ from spacy_bga.cli.push import push_command
 from spacy_bga.cli.reliability import reliability_app
 from spacy_bga.cli.results import results_command
 from spacy_bga.cli.runs import runs_command
+from spacy_bga.cli.serve import serve_command
 from spacy_bga.cli.split_pairs import split_pairs_command
 from spacy_bga.cli.time_workflow import time_workflow_command
 from spacy_bga.cli.train import train_command
@@ -56,6 +57,7 @@ __all__ = [
     "reliability_app",
     "results_command",
     "runs_command",
+    "serve_command",
     "split_pairs_command",
     "time_workflow_command",
     "train_command",

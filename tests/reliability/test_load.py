@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import spacy
@@ -17,39 +18,43 @@ from typer.testing import CliRunner
 
 from spacy_bga.cli import app
 from spacy_bga.reliability.load import clients, processes
-from spacy_bga.reliability.load.clients import BAD_REQUESTS, GONE, Answers
-from spacy_bga.reliability.load.server import PLACE, EntityServer
+from spacy_bga.reliability.load.clients import BAD_REQUESTS, GONE, LIMITS, Answers
 from spacy_bga.reliability.subject import Answer
 
+uvicorn = pytest.importorskip("uvicorn", reason="needs the extra serve")
+pytest.importorskip("fastapi", reason="needs the extra serve")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no fork")
 
 
-@pytest.fixture(params=[False, True], ids=["at once", "in turns"])
-def server(request, pipeline: Path) -> Iterator[EntityServer]:
-    server = EntityServer(spacy.load(pipeline), zones=request.param)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+@pytest.fixture
+def port(pipeline: Path) -> Iterator[int]:
+    from spacy_bga.annotation.tagger import Tagger
+    from spacy_bga.serving.application import build_application
+    from spacy_bga.serving.server import listen
+
+    with listen("127.0.0.1", 0) as place:
+        application = build_application(Tagger(str(pipeline)), LIMITS)
+        server = uvicorn.Server(uvicorn.Config(application, log_level="critical", ws="none"))
+        thread = threading.Thread(target=server.run, args=([place],))
+        thread.start()
+        yield place.getsockname()[1]
+        server.should_exit = True
+        thread.join()
 
 
-def test_answers(server: EntityServer, texts: list[str], expected: Answer):
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=60)
-    strings = len(server._nlp.vocab.strings)
-    for text, entities in zip(texts, expected, strict=True):
-        status, found = clients._post(connection, json.dumps({"text": text}).encode())
-        assert (status, [tuple(entity) for entity in found["entities"]]) == (200, entities)
+def test_answers(port: int, texts: list[str], expected: Answer):
+    found = Answers()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    for place in range(len(texts)):
+        clients._ask_well(connection, texts, expected, place, found)
     connection.close()
-    if server._turn is not None:
-        assert len(server._nlp.vocab.strings) == strings
+    assert (len(found.seconds), found.wrong, found.faults) == (len(texts), 0, Counter())
 
 
 @pytest.mark.parametrize("name", [*BAD_REQUESTS, GONE])
-def test_bad_requests(server: EntityServer, name: str, texts: list[str], expected: Answer):
+def test_bad_requests(port: int, name: str, texts: list[str], expected: Answer):
     """Each gets its status, and what is asked next, by the same client, gets its answer."""
-    port, found = server.server_address[1], Answers()
+    found = Answers()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     clients._ask_badly(connection, port, name, found)
     clients._ask_well(connection, texts, expected, 0, found)
@@ -57,17 +62,8 @@ def test_bad_requests(server: EntityServer, name: str, texts: list[str], expecte
     assert (found.bad, found.faults, found.wrong) == (Counter([name]), Counter(), 0)
 
 
-def test_other_places_and_methods(server: EntityServer):
-    for method, place, wanted in [("POST", "/", 404), ("GET", PLACE, 501), ("POST", PLACE, 411)]:
-        connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=60)
-        connection.putrequest(method, place)
-        connection.endheaders()
-        assert connection.getresponse().status == wanted
-        connection.close()
-
-
-def test_many_clients(server: EntityServer, texts: list[str], expected: Answer):
-    port, found = server.server_address[1], []
+def test_many_clients(port: int, texts: list[str], expected: Answer):
+    found: list[Answers] = []
     threads = [
         threading.Thread(target=lambda seed=seed: found.append(clients._ask(port, texts, expected, 20, seed)))
         for seed in range(4)
@@ -83,16 +79,22 @@ def test_many_clients(server: EntityServer, texts: list[str], expected: Answer):
     assert 0 < told["p50_ms"] <= told["p95_ms"] <= told["p99_ms"] <= told["slowest_ms"]
 
 
-def test_other_entities_are_seen(server: EntityServer, texts: list[str], expected: Answer):
-    found = clients._ask(server.server_address[1], texts, [[(0, 1, "NONE")]] * len(texts), 10, 0)
+def test_other_entities_are_seen(port: int, texts: list[str], expected: Answer):
+    found = clients._ask(port, texts, [[(0, 1, "NONE")]] * len(texts), 10, 0)
     assert found.wrong == len(found.seconds) > 0
 
 
-def test_a_server_that_hangs_is_seen(monkeypatch: pytest.MonkeyPatch, server: EntityServer, texts: list[str]):
+def test_a_server_that_hangs_is_seen(monkeypatch: pytest.MonkeyPatch, port: int, texts: list[str]):
+    from spacy_bga.annotation.tagger import Tagger
+
+    def hang(self: Tagger, records: list[Any]) -> list[Any]:
+        time.sleep(0.5)
+        return [[]] * len(records)
+
     monkeypatch.setattr(clients, "TIME_OUT", 0.2)
     monkeypatch.setattr(clients, "BAD_SHARE", 0.0)
-    monkeypatch.setattr(server, "tag", lambda text: time.sleep(0.5) or [])
-    assert clients._ask(server.server_address[1], texts, [[]] * len(texts), 2, 0).faults == Counter(TimeoutError=2)
+    monkeypatch.setattr(Tagger, "tag", hang)
+    assert clients._ask(port, texts, [[]] * len(texts), 2, 0).faults == Counter(TimeoutError=2)
     assert clients._summarize([Answers(seconds=[1.0])], 1.0, alive=False)["faults"] == {"the server has ended": 1}
 
 
@@ -115,7 +117,7 @@ def test_the_campaign(tmp_path: Path, pipeline: Path, texts_file: Path):
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "evidence.json").read_text(encoding="utf8"))
     assert (found["handed_on"], found["handed_on_failed"]) == (8, 0)
-    assert (found["served_requests"], found["served_faults"], found["served_wrong_answers"]) == (120, 0, 0)
+    assert (found["served_requests"], found["served_faults"], found["served_wrong_answers"]) == (60, 0, 0)
     details = found["campaigns"]["load"]
     assert {way["result"] for way in details["processes"].values()} == {"same"}
     assert all(server["bad_requests"] for server in details["servers"].values())

@@ -15,7 +15,7 @@ from spacy_bga.cli.reliability._campaign import EVIDENCE, PAGE, record_campaign,
 def load_command(
     pipeline: Annotated[Path | None, typer.Argument(help="A trained pipeline. By default a tiny one is made.")] = None,
     texts: Annotated[Path | None, typer.Argument(help="A .spacy file whose texts are tagged.")] = None,
-    requests: Annotated[int, typer.Option(min=1, help="Requests to each of two servers.")] = 2000,
+    requests: Annotated[int, typer.Option(min=1, help="Requests to the server.")] = 2000,
     clients: Annotated[int, typer.Option(min=1, help="Clients at once.")] = 8,
     limit: Annotated[int, typer.Option(min=1, help="The most texts.")] = 200,
     seed: Annotated[int, typer.Option(help="Draws the requests.")] = 0,

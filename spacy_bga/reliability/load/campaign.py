@@ -11,7 +11,7 @@ from spacy_bga.reliability.load.clients import load_server
 from spacy_bga.reliability.load.processes import try_processes
 from spacy_bga.reliability.subject import Answer, Subject, tag, with_odd_ones
 
-SERVERS = {"at once": False, "in turns, each in a memory zone": True}
+SERVER = "in batches, each in a memory zone"
 
 
 def run_load(
@@ -22,9 +22,9 @@ def run_load(
     seed: int = 0,
     progress: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Hand a pipeline on to processes and threads, and let clients ask servers of it.
+    """Hand a pipeline on to processes and threads, and let clients ask a server of it.
 
-    subject (Subject): The pipeline, and the texts. requests, clients (int): Of each server.
+    subject (Subject): The pipeline, and the texts. requests, clients (int): Of the server.
     seed (int): Draws the requests. progress (Callable): Told what happens.
     RETURNS (dict[str, Any]): "figures" and "details", see `evidence.record`.
     """
@@ -33,12 +33,9 @@ def run_load(
     for way, found in processes.items():
         progress(f"{way}: {found['result']}, {found['seconds']} s")
     expected = [[tuple(entity) for entity in answer] for answer in call_fresh(_expect, subject.pipeline, texts)]
-    servers = {}
-    for name, zones in SERVERS.items():
-        servers[name] = load_server(
-            subject.pipeline, texts, expected, zones=zones, requests=requests, clients=clients, seed=seed
-        )
-        progress(f"a server, texts {name}: {servers[name]}")
+    server = load_server(subject.pipeline, texts, expected, requests=requests, clients=clients, seed=seed)
+    progress(f"a server, texts {SERVER}: {server}")
+    servers = {SERVER: server}
     return {
         "figures": {
             "handed_on": len(processes),

@@ -16,22 +16,25 @@ from pathlib import Path
 from typing import Any
 
 from spacy_bga.benchmark.statistics import percentile
-from spacy_bga.reliability.load.server import MAX_BODY, PLACE, serve
 from spacy_bga.reliability.subject import Entity
+from spacy_bga.serving.limits import Limits
+from spacy_bga.serving.server import serve
 
+PLACE = "/entities"
+LIMITS = Limits(text=1_000_000)
 TIME_OUT = 120.0  # seconds without an answer: a deadlock
 BAD_SHARE = 0.2
 START_UP = 300.0  # seconds
 
 BAD_REQUESTS: dict[str, tuple[bytes, int]] = {
-    "no JSON": (b'{"text": "Kevin', 400),
+    "no JSON": (b'{"text": "Kevin', 422),
     "no UTF-8": (b'{"text": "\xff\xfe"}', 400),
     "nested too deeply": (b"[" * 100_000, 400),
-    "no text": (b'{"texts": []}', 400),
+    "no text": (b'{"texts": []}', 422),
     "a number for a text": (b'{"text": 7}', 422),
     "half a character": (b'{"text": "Kevin \\ud83d in Oakland"}', 200),
     "a text that is too long": (json.dumps({"text": "a b " * 300_000}).encode(), 422),
-    "a body that is too large": (b" " * (MAX_BODY + 1), 413),
+    "a body that is too large": (b" " * (LIMITS.body + 1), 413),
 }
 GONE = "a client that goes away"
 
@@ -55,7 +58,6 @@ def load_server(
     texts: Sequence[str],
     expected: Sequence[Sequence[Entity]],
     *,
-    zones: bool,
     requests: int,
     clients: int,
     seed: int,
@@ -63,7 +65,7 @@ def load_server(
     """Start a server, ask it, and end it.
 
     pipeline (Path): The pipeline's folder. texts (Sequence[str]): The texts to ask for, and their `expected` entities.
-    zones (bool): See `EntityServer`. requests (int): How many, of all clients together.
+    requests (int): How many, of all clients together.
     clients (int): How many at once. seed (int): Draws the requests.
     RETURNS (dict[str, Any]): "requests", "clients", "answered", the good requests, and "answers_per_second"; "p50_ms",
         "p95_ms" and "p99_ms", percentiles of the time until the answer, and "slowest_ms"; "wrong_answers", with other
@@ -71,12 +73,12 @@ def load_server(
     """
     processes = multiprocessing.get_context("spawn")
     receiver, sender = processes.Pipe(duplex=False)
-    server = processes.Process(target=serve, args=(pipeline, zones, sender), daemon=True)
+    server = processes.Process(target=_serve, args=(pipeline, sender), daemon=True)
     server.start()
     try:
         if not receiver.poll(START_UP):
             raise TimeoutError
-        port = receiver.recv()
+        port = int(receiver.recv().rpartition(":")[2])
         shares = [requests // clients + (number < requests % clients) for number in range(clients)]
         started = time.monotonic()
         with ThreadPoolExecutor(clients) as pool:
@@ -88,6 +90,10 @@ def load_server(
         server.kill()
         server.join()
     return _summarize(found, passed, alive) | {"requests": requests, "clients": clients}
+
+
+def _serve(pipeline: Path, address: Any) -> None:
+    serve(str(pipeline), LIMITS, port=0, started=address.send)
 
 
 def _ask(port: int, texts: Sequence[str], expected: Sequence[Sequence[Entity]], requests: int, seed: int) -> Answers:
@@ -120,7 +126,8 @@ def _ask_well(
     if status != 200:
         found.faults[f"status {status}"] += 1
     else:
-        found.wrong += [tuple(entity) for entity in content["entities"]] != list(expected[place])
+        entities = [(entity["start"], entity["end"], entity["label"]) for entity in content["entities"]]
+        found.wrong += entities != list(expected[place])
 
 
 def _ask_badly(connection: http.client.HTTPConnection, port: int, name: str, found: Answers) -> None:
@@ -142,9 +149,10 @@ def _ask_badly(connection: http.client.HTTPConnection, port: int, name: str, fou
 
 
 def _post(connection: http.client.HTTPConnection, body: bytes) -> tuple[int, Any]:
-    connection.request("POST", PLACE, body)
+    connection.request("POST", PLACE, body, {"Content-Type": "application/json"})
     response = connection.getresponse()
-    return response.status, json.loads(response.read())
+    content = response.read()
+    return response.status, json.loads(content) if response.status == 200 else content
 
 
 def _summarize(found: Sequence[Answers], passed: float, alive: bool) -> dict[str, Any]:

@@ -15,12 +15,12 @@ A pipeline that has tagged with two threads of torch is handed on, and has to fi
 ({texts} texts). No answer within {time_out:.0f} seconds counts as a deadlock.
 """
 
-SERVERS = """And a server on this machine alone has a thread for each connection and one pipeline for all
-(`spacy_bga/reliability/load/server.py`). A fifth of the requests is bad: broken JSON, no text, half of a character, too
-much of it, or a client that goes away; each has to get its error, or for half of a character an answer. Faults are
-other answers than that, and none within {time_out:.0f} seconds. Memory zones belong to the vocabulary, not to a thread:
-a server that uses them lets texts take turns. One of the texts is as long as 60 posts, and takes the longest. How long
-answers take is a matter of the machine, and of what else it does meanwhile.
+SERVERS = """And a server on this machine alone (`python -m spacy_bga serve`) has one pipeline for all: texts of many
+requests are tagged together, in one thread. A fifth of the requests is bad: broken JSON, no text, half of a
+character, too much of it, or a client that goes away; each has to get its error, or for half of a character an
+answer. Faults are other answers than that, and none within {time_out:.0f} seconds. One of the texts is as long
+as 60 posts, and takes the longest. How long answers take is a matter of the machine, and of what else it does
+meanwhile.
 """
 
 

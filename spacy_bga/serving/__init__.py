@@ -1,0 +1,1 @@
+"""A pipeline behind an HTTP endpoint, on one machine or on a cluster."""
