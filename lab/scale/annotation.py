@@ -72,9 +72,7 @@ def _kill_and_resume(command: list[str], output: Path, kills: int) -> list[str]:
             if len(_parts(output)) > before:  # it is at work
                 time.sleep(rng.uniform(0, 2))
                 killed += _kill(process, worker=len(killed) % 2 == 1)
-                before = 10**9 if killed[-1:] == ["worker"] else before
-                if killed[-1:] == ["job"]:
-                    break
+                before = len(_parts(output))
         if process.wait() == 0:
             return killed
 
