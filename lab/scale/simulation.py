@@ -85,7 +85,7 @@ def simulate(schedule: Schedule, *, seed: int = 0) -> Simulated:
     while events:
         now, worker, part, begun = heapq.heappop(events)
         if now >= failure[worker]:
-            failures, lost = failures + 1, lost + (failure[worker] - begun) * (part >= 0)
+            failures, lost = failures + 1, lost + max(0.0, failure[worker] - begun) * (part >= 0)
             parts += [part] if part >= 0 else []
             back = failure[worker] + schedule.seconds_to_replace + schedule.seconds_to_load
             failure[worker] = back + _until_failure(schedule, rng)
