@@ -14,6 +14,7 @@ DOCS = Path(__file__).parent.parent
 WRITTEN = {
     "results.md": "python -m spacy_bga results",
     "performance.md": "python -m spacy_bga benchmark",
+    "scale.md": "python -m lab.scale page",
     "reliability.md": "python -m spacy_bga reliability kills",
 }
 MARK = re.compile(r"^<!-- made of code: (\w+)(?: ([\w.]+))? -->$", re.MULTILINE)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.scale.page import render
 from lab.scale.simulation import Schedule, simulate
 
 PLAIN = Schedule(0.01, 5.0, 1.0, 100, 50, records=1000, part_rows=100, workers=3, spread=0.0, parts_per_second=1e9)
@@ -42,3 +45,11 @@ def test_demand():
         "read_mb_per_second": pytest.approx(0.015),
         "write_mb_per_second": pytest.approx(0.0075),
     }
+
+
+def test_the_committed_page_is_of_the_committed_evidence():
+    docs = Path(__file__).parents[2] / "docs"
+    evidence = json.loads((docs / "evidence" / "scale.json").read_text(encoding="utf8"))
+    assert (docs / "scale.md").read_text(encoding="utf8") == render(evidence)
+    assert (evidence["ids_missing"], evidence["ids_repeated"], evidence["identical"]) == (0, 0, True)
+    assert (evidence["serve"]["lost_on_shutdown"], evidence["serve"]["overload_lost"]) == (0, 0)
