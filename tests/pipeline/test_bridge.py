@@ -90,7 +90,7 @@ def test_padding_counts_only_where_it_is_computed(tagger: Language, monkeypatch:
         return torch.zeros(*ids.shape, aligner.text_encoder.width)
 
     monkeypatch.setattr(aligner, "tag", tag)
-    monkeypatch.setattr(get_shim(component.model).graph, "encoder", lambda aligner: run if padded else None)
+    monkeypatch.setattr(get_shim(component.model).graph, "encoder", lambda aligner, *_: run if padded else None)
     docs = [Doc(tagger.vocab, words=["love"] * number) for number in (1, 10, 10)]
     predict_tags(component.model, docs, max_wordpieces=27, overwrite=False)
     assert shapes == ([(1, 3), (2, 12)] if padded else [(3, 12)])

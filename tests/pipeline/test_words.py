@@ -65,7 +65,9 @@ def emissions(nlp: Language, texts: Sequence[str] = TAGGED) -> np.ndarray:
     pieces = [shim.wordpieces.split([token.text for token in doc if not token.is_space]) for doc in docs]
     chunks = [shim.wordpieces.batch(pieces, windows) for windows in shim.wordpieces.chunks(pieces, 200)]
     assert len(chunks) > 1
-    return shim.aligner.eval().tag(chunks, encode=shim.graph.encoder(shim.aligner)).numpy()
+    if shim.aligner.training:  # as the component does: each time it is said, words are forgotten
+        shim.aligner.eval()
+    return shim.aligner.tag(chunks, encode=shim.graph.encoder(shim.aligner)).numpy()
 
 
 # The same tags by every way
@@ -95,15 +97,33 @@ def test_in_two_processes(loaded: Language, expected):
     assert [found(doc) for doc in loaded.pipe(TAGGED, n_process=2, batch_size=5)] == expected
 
 
-def test_by_an_exported_graph(words_folder: Path, expected, tmp_path: Path):
+@pytest.mark.parametrize("backend", ["onnx", "auto"])
+def test_by_an_exported_graph(words_folder: Path, expected, tmp_path: Path, backend: str):
     """What words look like, and what is read of that, torch computes beside it."""
     pytest.importorskip("onnxruntime")
-    nlp = spacy.load(words_folder, config={"components.bga_ner.backend": "onnx"})
+    nlp = spacy.load(words_folder, config={"components.bga_ner.backend": backend})
     assert [found(doc) for doc in nlp.pipe(TAGGED)] == expected
+    assert [found(nlp(text)) for text in TAGGED] == expected
     plain = emissions(spacy.load(words_folder))
     np.testing.assert_allclose(emissions(nlp), plain, atol=1e-4)
     nlp.to_disk(tmp_path)
     assert [found(doc) for doc in spacy.load(tmp_path).pipe(TAGGED)] == expected
+
+
+def test_words_are_remembered_until_weights_change(loaded: Language, words_folder: Path):
+    """After an update, and after one whose gradients are applied later, when texts have been tagged meanwhile."""
+    optimizer = loaded.resume_training()
+    for at_once in (True, False):
+        before = emissions(loaded)
+        assert aligner_of(loaded).words.memory._known[1]
+        loaded.update(make_examples(loaded), sgd=optimizer if at_once else False, losses={})
+        if not at_once:
+            np.testing.assert_array_equal(emissions(loaded), before)
+            pipe_of(loaded).finish_update(optimizer)
+        after = emissions(loaded)
+        assert np.abs(after - before).max() > 1e-3
+        fresh = spacy.load(words_folder).from_bytes(loaded.to_bytes())
+        np.testing.assert_allclose(emissions(fresh), after, atol=1e-5)
 
 
 def test_what_words_look_like_matters(loaded: Language):
