@@ -207,7 +207,7 @@ def _with_saved_names(encoder: nn.Module, state: dict[str, Tensor], prefix: str,
 def _with_own_names(encoder: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """Name saved weights, on their way in, as this release of transformers does."""
     assert isinstance(encoder, VisionEncoder)
-    for name, _ in encoder.named_parameters():
+    for name, _parameter in encoder.named_parameters():
         saved = prefix + encoder.family.saved_name(name)
         if saved in state:
             state[prefix + name] = state.pop(saved)
