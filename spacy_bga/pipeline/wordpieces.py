@@ -6,17 +6,18 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from spacy.attrs import IDX, LENGTH
-from spacy.tokens import Doc
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from spacy_bga.aligner.config import Unit
 from spacy_bga.aligner.windows import TextBatch, Window, fill_chunks, plan_chunks, plan_windows
 from spacy_bga.errors import BGAError, Errors, reason
+
+if TYPE_CHECKING:  # the model runs without spaCy, too: docs/pytorch.md
+    from spacy.tokens import Doc
 
 _SPACE_MARK = "\u2581"  # SentencePiece writes a space so
 
@@ -109,6 +110,8 @@ class WordpieceTokenizer:
         """RETURNS (Pieces): The wordpieces of a document, whose words are its `content_tokens`."""
         if self.of == "words":
             return self.split(_words(doc, content))
+        from spacy.attrs import IDX, LENGTH
+
         table = doc.to_array([IDX, LENGTH]).view(np.int64)
         starts, lengths = (table if len(content) == len(table) else table[content]).T
         return self.split_text(doc.text, starts.tolist(), (starts + lengths).tolist())
