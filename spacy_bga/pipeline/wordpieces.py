@@ -110,9 +110,7 @@ class WordpieceTokenizer:
         """RETURNS (Pieces): The wordpieces of a document, whose words are its `content_tokens`."""
         if self.of == "words":
             return self.split(_words(doc, content))
-        from spacy.attrs import IDX, LENGTH
-
-        table = doc.to_array([IDX, LENGTH]).view(np.int64)
+        table = doc.to_array(["IDX", "LENGTH"]).view(np.int64)
         starts, lengths = (table if len(content) == len(table) else table[content]).T
         return self.split_text(doc.text, starts.tolist(), (starts + lengths).tolist())
 
