@@ -182,6 +182,7 @@ def test_attention_drops_weights_in_training_only() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # torch's own, of an embedding's padding index
+@pytest.mark.filterwarnings("ignore:.(torch.jit.trace|is_gradient_checkpointing):FutureWarning")  # newer releases
 def test_trace_holds_for_other_windows(encoder: TextEncoder) -> None:
     with torch.no_grad():
         traced = torch.jit.trace(encoder, windows(encoder, lengths=(5, 5)))

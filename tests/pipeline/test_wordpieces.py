@@ -69,7 +69,8 @@ class TestSplit:
     )
     def test_slow_and_fast_agree(self, text_encoder_folder: Path, wordpieces: WordpieceTokenizer, words: list[str]):
         slow = WordpieceTokenizer(BertTokenizer.from_pretrained(text_encoder_folder), window=16, overlap=4)
-        assert slow._fast is None
+        if slow._fast is not None:
+            pytest.skip("transformers 5 has no slow tokenizer of BERT's")
         first, second = slow.split(words), wordpieces.split(words)
         assert np.array_equal(first.ids, second.ids)
         assert np.array_equal(first.words, second.words)
