@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import IO, Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-HIDDEN = "."  # readers of data sets pass over such files
+from spacy_bga.whole_file import HALF, write_whole
 
 
 class Storage:
@@ -49,7 +49,7 @@ class Storage:
         """
         path = self._path(name)
         if isinstance(self.fs, LocalFileSystem):
-            _write_local(path, content)
+            write_whole(Path(path), content)
         else:  # object stores show a file when all of it is there
             self.fs.pipe_file(path, content)
 
@@ -57,24 +57,8 @@ class Storage:
         """Remove what processes that were killed have left half written."""
         if isinstance(self.fs, LocalFileSystem):
             for path in self.fs.find(self.root):
-                if os.path.basename(path).startswith(HIDDEN) and path.endswith(".half"):
+                if path.rpartition("/")[2].startswith(".") and path.endswith(HALF):
                     self.fs.rm_file(path)
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
-
-
-def _write_local(path: str, content: bytes) -> None:
-    folder, name = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
-    half = os.path.join(folder, f"{HIDDEN}{name}.{os.getpid()}.half")
-    try:
-        with open(half, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(half, path)
-    except OSError:
-        if os.path.exists(half):
-            os.remove(half)
-        raise

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from pathlib import Path
 from typing import Any
 
 from spacy_bga.errors import BGAError, Errors
+from spacy_bga.whole_file import write_whole
 
 Record = dict[str, Any]
 """What a run has left behind."""
@@ -32,17 +32,7 @@ def write_text(path: Path, text: str) -> None:
 
     path (Path): The file, made with its folder. text (str): Its content.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with unfinished.open("w", encoding="utf8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    write_whole(path, text.encode("utf8"))
 
 
 def _set_aside(data: Any, tables: dict[str, str]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from tqdm import tqdm
 
 from spacy_bga.corpus.feature_file import SUFFIX, FeatureFile
 from spacy_bga.errors import BGAError, Errors, ImageError, StorageError
+from spacy_bga.whole_file import write_whole
 
 MADE_BY = "made_by"  # the key of the metadata that says how features were computed
 Features = Mapping[str, np.ndarray]
@@ -56,14 +56,8 @@ class ShardFolder:
         path = self.path / f"features-{number:05d}{SUFFIX}"
         metadata = {MADE_BY: self.made_by} | ({} if grid is None else {"grid": "{}x{}".format(*grid)})
         content = save({key: np.ascontiguousarray(array) for key, array in features.items()}, metadata=metadata)
-        unfinished = path.with_suffix(".tmp")
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with unfinished.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, path)
+            write_whole(path, content)
         except OSError as error:
             raise StorageError(Errors.B388.format(path=path, reason=error.strerror)) from error
         self.done.update(features)

@@ -17,11 +17,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+from spacy_bga import whole_file
 from spacy_bga.cli import app
 from spacy_bga.corpus.convert import write_docs
 from spacy_bga.corpus.feature_file import FeatureFile
 from spacy_bga.errors import BGAError, StorageError
-from spacy_bga.extraction import shards
 from spacy_bga.extraction.backbones import TimmBackbone, load_backbone
 from spacy_bga.extraction.pictures import extract_images, find_names
 from tests.conftest import encode_picture
@@ -63,7 +63,7 @@ class TestResumed:
         settings: dict[str, Any] = {"encoder": str(vision_encoder_folder), "grid": 2, "shard": 3}
         extract_images(photos, tmp_path / "expected", **settings)
         calls: list[str] = []
-        replace = shards.os.replace
+        replace = whole_file.os.replace
 
         def killed(source, target):
             if len(calls) == 1:
@@ -71,11 +71,11 @@ class TestResumed:
             calls.append(str(target))
             replace(source, target)
 
-        monkeypatch.setattr(shards.os, "replace", killed)
+        monkeypatch.setattr(whole_file.os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             extract_images(photos, tmp_path / "out", **settings)
         assert len(FeatureFile(tmp_path / "out")) == 3
-        monkeypatch.setattr(shards.os, "replace", replace)
+        monkeypatch.setattr(whole_file.os, "replace", replace)
         folder, problems = extract_images(photos, tmp_path / "out", **settings)
         assert not problems
         assert len(folder.done) == 7
@@ -105,7 +105,7 @@ class TestResumed:
         def full(source, target):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(shards.os, "replace", full)
+        monkeypatch.setattr(whole_file.os, "replace", full)
         with pytest.raises(StorageError, match=r"B388.*No space left"):
             extract_images(photos, tmp_path / "out", encoder=str(vision_encoder_folder))
 
