@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,7 +45,6 @@ def annotate(job: Job, *, workers: int = 1, engine: Engine = "local", progress: 
     RETURNS (Annotated): What was done.
     RAISES (BGAError): There is no input, another output is there, a package is missing, or the output can't be written.
     """
-    _check_packages(job)
     output = Output(job)
     parts, problems = plan(job)
     try:
@@ -76,12 +75,13 @@ def plan(job: Job) -> tuple[list[Part], list[str]]:
 
     job (Job): The job.
     RETURNS (tuple[list[Part], list[str]]): The parts, in order; and the files that can't be read, with the reasons.
-    RAISES (BGAError): There is nothing to read.
+    RAISES (BGAError): There is nothing to read, or pyarrow is missing.
     """
     storage = Storage(job.input)
     files = {name: size for name, size in storage.files().items() if _is_input(name)}
     if not files:
         raise BGAError(Errors.B800.format(path=job.input, known=", ".join(READERS)))
+    _check_packages(job, files)
     parts: list[Part] = []
     problems: list[str] = []
     for name, size in files.items():
@@ -129,8 +129,7 @@ def _run(job: Job, parts: Sequence[Part], workers: int, engine: Engine) -> Itera
     yield from run(job, parts, workers)
 
 
-def _check_packages(job: Job) -> None:
-    names = Storage(job.input).files()
+def _check_packages(job: Job, names: Iterable[str]) -> None:
     needs_arrow = job.format == "parquet" or any(name.endswith(".parquet") for name in names)
     if needs_arrow and find_spec("pyarrow") is None:
         raise BGAError(Errors.B806)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from spacy_bga import whole_file
 from spacy_bga.annotation import annotate as annotate_module
 from spacy_bga.annotation import local_engine, output, storage
 from spacy_bga.annotation.annotate import annotate
@@ -24,6 +25,7 @@ from spacy_bga.annotation.storage import Storage
 from spacy_bga.cli import app
 from spacy_bga.errors import BGAError, StorageError
 from tests.annotation.conftest import POSTS
+from tests.poison import fail_at
 
 PRELOADED = ["spacy", "torch", "transformers", "spacy_bga.annotation.annotate", "spacy_bga.annotation.local_engine"]
 
@@ -118,21 +120,12 @@ def test_a_poison_record_costs_itself(
     pipeline: str, tmp_path: Path, write_posts: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ):
     """One that a component fails at, one that is too long, and one that is no JSON."""
-    from spacy_bga.pipeline.bga_ner import BGANer
-
     source = write_posts(20)
     lines = source.read_text().splitlines()
     lines[3], lines[5] = '{"id": "poison", "text": "kevin poison"}', '{"text": "kev'
     lines[7] = json.dumps({"id": "long", "text": "a b " * 300_000})
     source.write_text("\n".join(lines))
-    predict = BGANer.predict
-
-    def fail(self: BGANer, docs: Any) -> Any:
-        if any("poison" in doc.text for doc in docs):
-            raise RuntimeError("can't\x1b[2J")
-        return predict(self, docs)
-
-    monkeypatch.setattr(BGANer, "predict", fail)
+    fail_at(monkeypatch, "poison", "can't\x1b[2J")
     found = annotate(job_of(pipeline, source, tmp_path / "out"))
     assert (found.records, found.failed, found.problems) == (20, 3, [])
     failed = {row["id"]: row["error"] for row in rows_of(tmp_path / "out") if row["error"] is not None}
@@ -181,7 +174,7 @@ def test_damage_behind_the_footer(pipeline: str, tmp_path: Path):
 def test_a_full_disk(pipeline: str, tmp_path: Path, write_posts: Callable[..., Path], monkeypatch: pytest.MonkeyPatch):
     """What was written stays, nothing is half there, and with room again the rest is done."""
     source, job = write_posts(100), job_of(pipeline, tmp_path / "posts" / "posts.jsonl", tmp_path / "out")
-    write, written = storage._write_local, []
+    write, written = storage.write_whole, []
 
     def fill_up(path: str, content: bytes) -> None:
         written.append(path)
@@ -189,11 +182,11 @@ def test_a_full_disk(pipeline: str, tmp_path: Path, write_posts: Callable[..., P
             raise OSError(errno.ENOSPC, "No space left on device", path)
         write(path, content)
 
-    monkeypatch.setattr(storage, "_write_local", fill_up)
+    monkeypatch.setattr(storage, "write_whole", fill_up)
     with pytest.raises(StorageError, match=r"\[B805\] .*No space left"):
         annotate(job)
     assert 0 < len(rows_of(tmp_path / "out")) < 100
-    monkeypatch.setattr(storage, "_write_local", write)
+    monkeypatch.setattr(storage, "write_whole", write)
     assert annotate(job).records == 100
     undisturbed = job_of(pipeline, source, tmp_path / "undisturbed")
     annotate(undisturbed)
@@ -206,7 +199,7 @@ def test_a_file_that_can_not_be_written_leaves_nothing(tmp_path: Path, monkeypat
 
     folder = Storage(str(tmp_path))
     folder.write("a/b", b"before")
-    monkeypatch.setattr(storage.os, "fsync", refuse)
+    monkeypatch.setattr(whole_file.os, "fsync", refuse)
     with pytest.raises(OSError, match="No space"):
         folder.write("a/b", b"after")
     assert files_of(tmp_path) == {"a/b": b"before"}

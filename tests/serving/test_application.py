@@ -21,6 +21,7 @@ from PIL import Image
 
 from spacy_bga.errors import BGAError
 from tests.conftest import encode_picture
+from tests.poison import fail_at
 from tests.serving.conftest import POSTS
 
 httpx = pytest.importorskip("httpx")
@@ -102,16 +103,7 @@ def test_images(pictured: str, serve: Serve):
 
 
 def test_a_text_that_fails_costs_no_other(pipeline: str, serve: Serve, monkeypatch: pytest.MonkeyPatch):
-    from spacy_bga.pipeline.bga_ner import BGANer
-
-    predict = BGANer.predict
-
-    def fail(self: BGANer, docs: Any) -> Any:
-        if any("poison" in doc.text for doc in docs):
-            raise RuntimeError("can't")
-        return predict(self, docs)
-
-    monkeypatch.setattr(BGANer, "predict", fail)
+    fail_at(monkeypatch, "poison", "can't")
     address, _ = serve(pipeline)
     texts = [{"text": POSTS[0]}, {"text": "poison"}]
     good, bad = httpx.post(f"{address}/entities/batch", json={"texts": texts}).json()["results"]
