@@ -104,8 +104,10 @@ class Bench:
         return output / "model-last"
 
     def train(self, arm: str, size: str) -> Path:
-        """RETURNS (Path): The folder of a trained pipeline."""
+        """RETURNS (Path): The folder of a trained pipeline; trained unless it is there."""
         output, steps = self.folder / f"{arm}-{size}{self.variant}", SIZES[size][1]
+        if (output / "model-last").exists():
+            return output
         train, more, config = self.labelled(size), (), "text_only"
         if arm == "self_training":
             train, steps = self.silver(size), 2 * steps
@@ -126,8 +128,7 @@ class Bench:
         return output
 
     def score(self, output: Path) -> dict[str, float]:
-        """RETURNS (dict[str, float]): F1 of the names that only the catalogue shows, of the same if their kinds don't
-        matter, and of all."""
+        """RETURNS (dict[str, float]): F1 of the names that only the catalogue shows, and of all."""
         table = read_json(self.folder / "names.json") or {}
         new = {squeeze(name) for name, fact in table.items() if fact["known_from"] == "pairs"}
         judged = judge_corpus(load_pipeline(output / "model-best"), self.folder / "test.spacy")
@@ -151,9 +152,11 @@ def do(bench: Bench, sizes: Sequence[str], arms: Sequence[str]) -> None:
                 continue
             bench.corpus()
             output = bench.train(arm, size)
-            write_json(path, known | {arm: bench.score(output)})
-            shutil.rmtree(output)
-            print(name, arm, (read_json(path) or {})[arm], flush=True)
+            scores = bench.score(output)
+            write_json(path, known | {arm: scores})
+            print(name, arm, scores, flush=True)
+        for arm in arms:  # text alone was needed by self-training
+            shutil.rmtree(bench.folder / f"{arm}-{size}{bench.variant}", ignore_errors=True)
 
 
 def evidence() -> dict[str, Any]:

@@ -11,11 +11,14 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from spacy.training import iob_to_biluo
+from spacy.training.iob_utils import tags_to_entities
+
+from spacy_bga.corpus.conll import Post, read_conll
 from spacy_bga.starter.coined_names import coin_names
 
 # Of the coined names: named in labelled tweets, in those to choose by, in those to score by.
@@ -25,37 +28,19 @@ COMMON = 15  # mentions, beyond which a name is left to the training: it would b
 Name = tuple[str, str]
 
 
-@dataclass(frozen=True)
-class Tweet:
-    """A tweet of a CoNLL file.
+def names(tweet: Post) -> Iterator[tuple[int, int, Name]]:
+    """YIELDS (tuple[int, int, Name]): First token, end, and name of each entity."""
+    for label, first, last in tags_to_entities(iob_to_biluo(tweet.tags)):
+        yield first, last + 1, (" ".join(tweet.words[first : last + 1]).lower(), label)
 
-    part (str): The part that it is from. image (str): Its `IMGID`. tokens, tags (tuple[str, ...]): With BIO tags.
-    """
 
-    part: str
-    image: str
-    tokens: tuple[str, ...]
-    tags: tuple[str, ...]
-
-    def names(self) -> Iterator[tuple[int, int, Name]]:
-        """YIELDS (tuple[int, int, Name]): First token, end, and name of each entity."""
-        start = 0
-        while start < len(self.tags):
-            end = start + 1
-            if self.tags[start] != "O":
-                label = self.tags[start][2:]
-                while end < len(self.tags) and self.tags[end] == f"I-{label}":
-                    end += 1
-                yield start, end, (" ".join(self.tokens[start:end]).lower(), label)
-            start = end
-
-    def renamed(self, coined: dict[Name, str]) -> Tweet:
-        """RETURNS (Tweet): One with other names."""
-        tokens = list(self.tokens)
-        for start, end, name in self.names():
-            if name in coined:
-                tokens[start:end] = map(in_case_of, coined[name].split(" "), tokens[start:end])
-        return Tweet(self.part, self.image, tuple(tokens), self.tags)
+def renamed(tweet: Post, coined: dict[Name, str]) -> Post:
+    """RETURNS (Post): A tweet with other names."""
+    words = list(tweet.words)
+    for start, end, name in names(tweet):
+        if name in coined:
+            words[start:end] = map(in_case_of, coined[name].split(" "), words[start:end])
+    return replace(tweet, words=tuple(words))
 
 
 def in_case_of(word: str, original: str) -> str:
@@ -63,20 +48,6 @@ def in_case_of(word: str, original: str) -> str:
     if len(original) > 1 and original.isupper():
         return word.upper()
     return word.lower() if original.islower() else word
-
-
-def read_tweets(path: Path, part: str) -> list[Tweet]:
-    """RETURNS (list[Tweet]): Those of a file as the benchmarks write it: an `IMGID:` line, then a token and its tag a
-    line, then a blank line."""
-    tweets = []
-    lines = (line.rstrip() for line in path.read_text(encoding="utf8").splitlines())
-    for filled, block in groupby(lines, key=bool):
-        if filled:
-            head, *rows = block
-            # A token may be missing where an emoji was lost.
-            pairs = [row.split("\t") if "\t" in row else ("\N{REPLACEMENT CHARACTER}", row) for row in rows]
-            tweets.append(Tweet(part, head.removeprefix("IMGID:"), *map(tuple, zip(*pairs, strict=True))))
-    return tweets
 
 
 def generate(
@@ -95,24 +66,26 @@ def generate(
     rng = random.Random(seed)
     rows = [json.loads(line) for line in catalogue.read_text(encoding="utf8").splitlines()]
     files = {"train": "train.txt", "dev": "valid.txt", "test": "test.txt"}
-    tweets = [tweet for part, name in files.items() for tweet in read_tweets(posts / name, part)]
+    tweets = [(part, tweet) for part, name in files.items() for tweet in read_conll(posts / name)]
     pictured = {key(row) for row in rows}
-    mentions = Counter(name for tweet in tweets for _, _, name in tweet.names() if name in pictured)
+    mentions = Counter(name for _, tweet in tweets for _, _, name in names(tweet) if name in pictured)
     part_of = deal(mentions, rng)
     coined = coin(sorted(mentions), rng)
     output.mkdir(parents=True, exist_ok=True)
     counts = Counter(names=len(coined))
-    dealt: dict[str, list[Tweet]] = {part: [] for part in PARTS}
-    for tweet in tweets:
+    dealt: dict[str, list[Post]] = {part: [] for part in PARTS}
+    for part, tweet in tweets:
         # Its labels may tell nothing of a name that is to be known from pictures alone.
-        parts = [part_of[name] for _, _, name in tweet.names() if name in part_of]
-        furthest = max(parts, key=PARTS.index, default="train")
-        dealt[max(tweet.part, furthest, key=PARTS.index)].append(tweet.renamed(coined) if rename else tweet)
+        parts = [part, *(part_of[name] for _, _, name in names(tweet) if name in part_of)]
+        dealt[max(parts, key=PARTS.index)].append(renamed(tweet, coined) if rename else tweet)
     for part, found in dealt.items():
         rng.shuffle(found)
-        named = {name[0] for name in part_of} if not rename else {coined[name].lower() for name in part_of}
-        write_tweets(output / f"{part}.txt", covering_first(found, named) if part == "train" else found)
         counts[part] = len(found)
+    dealt["train"] = covering_first(
+        dealt["train"], {(coined[name].lower(), name[1]) for name in coined} if rename else set(coined)
+    )
+    for part, found in dealt.items():
+        write_tweets(output / f"{part}.txt", found)
     shown = [row | ({"text": coined[key(row)]} if rename else {}) for row in rows if key(row) in coined]
     rest = [row for row in rows if key(row) not in coined]
     shown += rng.sample(rest, min(others, len(rest)))
@@ -128,13 +101,13 @@ def generate(
     return dict(counts)
 
 
-def covering_first(tweets: Sequence[Tweet], names: set[str]) -> list[Tweet]:
-    """RETURNS (list[Tweet]): The same, but those that are the first to mention one of these names come first: whoever
+def covering_first(tweets: Sequence[Post], wanted: set[Name]) -> list[Post]:
+    """RETURNS (list[Post]): The same, but those that are the first to mention one of these names come first: whoever
     labels few tweets labels each name once."""
-    seen: set[str] = set()
+    seen: set[Name] = set()
     firsts, others = [], []
     for tweet in tweets:
-        mentioned = {text for _, _, (text, _) in tweet.names()} & names
+        mentioned = {name for _, _, name in names(tweet)} & wanted
         (firsts if mentioned - seen else others).append(tweet)
         seen |= mentioned
     return firsts + others
@@ -165,9 +138,9 @@ def deal(mentions: Counter[Name], rng: random.Random) -> dict[Name, str]:
     return part_of
 
 
-def write_tweets(path: Path, tweets: Sequence[Tweet]) -> None:
+def write_tweets(path: Path, tweets: Sequence[Post]) -> None:
     blocks = (
-        "\n".join([f"IMGID:{t.image}", *(f"{token}\t{tag}" for token, tag in zip(t.tokens, t.tags, strict=True))])
+        "\n".join([f"IMGID:{t.image_id}", *(f"{word}\t{tag}" for word, tag in zip(t.words, t.tags, strict=True))])
         for t in tweets
     )
     path.write_text("\n\n".join(blocks) + "\n", encoding="utf8")

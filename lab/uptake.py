@@ -23,7 +23,7 @@ from spacy.vocab import Vocab
 
 from lab.coined import generate
 from lab.page import render
-from lab.running import run, schedule
+from lab.running import paths, run, schedule
 from spacy_bga.evaluation.provenance import commit
 from spacy_bga.evaluation.records import read_json, write_json
 
@@ -85,16 +85,15 @@ def coined(lab: Lab, benchmark: str, seed: int, arms: Sequence[str]) -> dict[str
     columns = {"text_only": TEXT_ONLY, "bga": BGA, "bga_shuffled": SHUFFLED}
     outputs = {arm: folder / f"{arm}{lab.name}" for arm in arms}
     for arm, output in outputs.items():
-        paths = {"train": f"{folder}/train.spacy", "dev": f"{folder}/dev.spacy"}
+        places = {"train": folder / "train.spacy", "dev": folder / "dev.spacy"}
         config, more = "text_only", ()
         if arm != "text_only":
             pairs = "shuffled" if arm == "bga_shuffled" else "pairs"
-            paths |= {"pairs": f"{folder}/{pairs}.spacy", "pair_images": folder, "features": folder / "features"}
+            places |= {"pairs": folder / f"{pairs}.spacy", "pair_images": folder, "features": folder / "features"}
             config, more = "starter", (*SMALL, *lab.overrides)
-        given = [part for name, path in paths.items() for part in (f"--paths.{name}", str(path))]
         command = ("spacy", "train", f"configs/{config}.cfg", "--output", str(output), "--system.seed", str(seed))
         found["seconds"][arm] = round(
-            run(*command, *given, *more, *schedule(STEPS, STEPS // 4), log=output.with_suffix(".log")), 1
+            run(*command, *paths(**places), *more, *schedule(STEPS, STEPS // 4), log=output.with_suffix(".log")), 1
         )
     measured = measure_uptake(
         {columns[arm]: output / "model-best" for arm, output in outputs.items()},
@@ -133,9 +132,10 @@ def twitter(lab: Lab, benchmark: str, seed: int, arms: Sequence[str], pairs: Pat
     aligner = folder / "align"
     if "bga" in arms and not (aligner / "model-last").exists():
         command = ("spacy", "train", "configs/align.cfg", "--output", str(aligner), *schedule(3000, 1000))
-        paths = {"train": "corpus/pairs/train", "dev": "corpus/pairs/dev/news.spacy", "images": pairs}
-        given = [part for name, path in paths.items() for part in (f"--paths.{name}", str(path))]
-        run(*command, *given, "--paths.features", "corpus/features", log=folder / "align.log")
+        places = paths(
+            train="corpus/pairs/train", dev="corpus/pairs/dev/news.spacy", images=pairs, features="corpus/features"
+        )
+        run(*command, *places, log=folder / "align.log")
     limit = TWITTER[benchmark]
     steps, every = (228, 76) if limit else (844, 211)
     train = folder / "train.spacy"

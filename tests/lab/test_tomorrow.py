@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.tomorrow import COMMON, PARTS, generate, read_tweets
+from lab.tomorrow import COMMON, PARTS, generate, names
+from spacy_bga.corpus.conll import read_conll
 
 NAMES = [("Ann Lee", "PER"), ("FC Ham", "ORG"), ("Rome", "LOC"), ("Bo", "PER"), ("Oslo", "LOC"), ("Cy Dee", "PER")]
 FILES = {"train": "train.txt", "dev": "valid.txt", "test": "test.txt"}
@@ -35,13 +36,13 @@ def corpus(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def tweets(folder: Path, files: dict[str, str]) -> dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]:
-    return {t.image: (part, t.tokens, t.tags) for part, name in files.items() for t in read_tweets(folder / name, part)}
+    return {t.image_id: (part, t.words, t.tags) for part, name in files.items() for t in read_conll(folder / name)}
 
 
 def test_labels_of_training_name_none_of_what_pictures_alone_tell(corpus: Path):
     table = {name.lower(): fact for name, fact in json.loads((corpus / "out/names.json").read_text("utf8")).items()}
     assert {fact["known_from"] for fact in table.values()} == {"labels", "pairs"}
-    named = {p: {n for t in read_tweets(corpus / f"out/{p}.txt", p) for _, _, (n, _) in t.names()} for p in PARTS}
+    named = {p: {n for t in read_conll(corpus / f"out/{p}.txt") for _, _, (n, _) in names(t)} for p in PARTS}
     assert {table[name]["known_from"] for name in named["train"] & table.keys()} == {"labels"}
     assert any(table[name]["known_from"] == "pairs" for name in named["test"] & table.keys())
     assert next(f for f in table.values() if f["today"] == "max common")["known_from"] == "labels"
@@ -70,3 +71,11 @@ def test_the_catalogue_shows_the_new_names_with_their_own_pictures(corpus: Path)
     assert len(shown) == len(rows) == len(table) + 4
     for name, fact in table.items():
         assert shown[name].lower() == f"{fact['today']}.jpg"
+
+
+def test_the_first_tweets_of_the_training_name_each_of_its_names(corpus: Path):
+    table = {name.lower() for name in json.loads((corpus / "out/names.json").read_text("utf8"))}
+    named = [{text for _, _, (text, _) in names(t)} & table for t in read_conll(corpus / "out/train.txt")]
+    labelled = set().union(*named)
+    assert len(named) > len(labelled) > 0
+    assert set().union(*named[: len(labelled)]) == labelled
