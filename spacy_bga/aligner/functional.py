@@ -1,7 +1,7 @@
 """A pretrained text layer in functional form: what its modules compute while tagging, without calling them.
 
 A call of a module costs several microseconds, and transformers' layers are modules within modules, with a dropout each.
-For a text of some 20 wordpieces that is a sixth of the time. Nothing is kept from one call to the next: weights are
+For a single text that is a good part of the time. Nothing is kept from one call to the next: weights are
 read where they lie, so that whatever changes them is obeyed at once. Results are the same to the last bit.
 """
 

@@ -16,10 +16,10 @@ MOST = 2**14  # words; then all are forgotten
 class WordMemory:
     """What is read of words, by their `word_keys`, as long as the weights that it comes from rest.
 
-    A word looks the same in every text, so that it need not be generated in each: for a single text, that costs a tenth
-    of its time. Weights rest as long as no tensor is another one, and none was written to: PyTorch counts that. It does
-    not count what a fused optimizer writes, which is why training forgets as well (`WordGenerator.train`, and the
-    shim's `finish_update`). Who writes through `.data` has to `forget`.
+    A word looks the same in every text, so that it need not be generated in each. Weights rest as long as no tensor is
+    another one, and none was written to: PyTorch counts that. It does not count what a fused optimizer writes, which is
+    why training forgets as well (`WordGenerator.train`, and the shim's `finish_update`). Who writes through `.data` has
+    to `forget`.
     """
 
     def __init__(self) -> None:

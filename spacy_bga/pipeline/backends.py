@@ -24,8 +24,8 @@ Encode = Callable[[Tensor, Tensor], Tensor]  # ids (W, n) and mask (W, n) to fea
 
 PRECISIONS = {"torch": ("fp32", "bf16"), "onnx": ("fp32", "int8"), "openvino": ("fp32",), "auto": ("fp32",)}
 GRAPH_FILES = {"fp32": "graph.onnx", "int8": "graph.int8.onnx"}
-# Up to so many wordpieces "auto" runs the graph. With 20, ONNX Runtime is 1.5 times as fast as torch; with 160, padding
-# included, faster on one processor and slower on another.
+# Up to so many wordpieces "auto" runs the graph: ONNX Runtime is faster with the few of a text or two, on every
+# processor; with those of a batch, faster on one and slower on another.
 FEW = 64
 _building = threading.Lock()  # torch exports one graph at a time
 
