@@ -28,6 +28,7 @@ from spacy_bga.aligner.vision_encoder import VisionEncoder
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch, VisualStates
 from spacy_bga.aligner.weights import check_weights, undrawn_weights
 from spacy_bga.aligner.windows import TextBatch, merge_wordpieces, pad_documents
+from spacy_bga.aligner.word_memory import in_blocks
 from spacy_bga.aligner.words import WordGenerator, WordReader
 from spacy_bga.errors import BGAError, Errors, reason
 
@@ -223,8 +224,12 @@ class BGAModel(nn.Module):
     def imagine(self, texts: Iterable[TextBatch]) -> Tensor:
         """RETURNS (Tensor): (tokens, d_v) what each word looks like, by itself. texts: as chunks of `tag`."""
         assert self.words is not None
+        return self.words(self._embed_words(texts))
+
+    def _embed_words(self, texts: Iterable[TextBatch]) -> Tensor:
+        """RETURNS (Tensor): (tokens, e) the mean embedding of each word's wordpieces."""
         table = self.text_encoder.word_embeddings
-        return self.words(merge_wordpieces((table(text.ids), text) for text in texts))
+        return merge_wordpieces((table(text.ids), text) for text in texts)
 
     def _match(self, text: TextBatch, images: VisualBatch, stages: Sequence[Stage]) -> Tensor:
         """RETURNS (Tensor): How well words explain the patches of their images, see `losses.match`."""
@@ -279,13 +284,18 @@ class BGAModel(nn.Module):
         those without a picture: of them, nothing is read."""
         assert self.words is not None
         assert self.reader is not None
+        pictured = chosen & self.words.knows(keys)
+        scores = self.reader(self.words.axes.new_zeros(len(keys), self.words.axes.shape[1]))
+        if pictured.any():
+            read = partial(self._read_block, self.words, self.reader)
+            embedded = self._embed_words(text.words(pictured) for text in texts)
+            scores[pictured] = in_blocks(read, embedded, keys[pictured])
+        return scores[chosen]
+
+    def _read_block(self, words: WordGenerator, reader: WordReader, embedded: Tensor, keys: Tensor) -> Tensor:
         with torch.no_grad():
-            pictured = chosen & self.words.knows(keys)
-            components = self.words.axes.new_zeros(len(keys), self.words.axes.shape[1])
-            if pictured.any():
-                features = self.imagine([text.words(pictured) for text in texts])
-                components[pictured] = self.words.components(features, keys[pictured]).to(components.dtype)
-        return self.reader(components[chosen] * self.words.trust)
+            components = words.components(words(embedded), keys) * words.trust
+        return reader(components)
 
     @torch.inference_mode()
     def tag(

@@ -11,6 +11,7 @@ from torch import Tensor
 from spacy_bga.aligner.attention import eager_on_cpu
 
 MOST = 2**14  # words; then all are forgotten
+BLOCK = 8  # words that are read at once
 
 
 class WordMemory:
@@ -46,9 +47,10 @@ class WordMemory:
             self._known = (state, {})
         known = self._known[1]  # another thread may forget meanwhile
         words = keys.tolist()
-        missing = [word not in known for word in words]
-        if any(missing):
-            chosen = torch.tensor(missing)
+        places = {word: place for place, word in enumerate(words) if word not in known}
+        if places:
+            chosen = torch.zeros_like(keys, dtype=torch.bool)
+            chosen[list(places.values())] = True
             known.update(zip(keys[chosen].tolist(), read(chosen).unbind(), strict=True))
         return torch.stack([known[word] for word in words])
 
@@ -56,4 +58,23 @@ class WordMemory:
 def may_remember(keys: Tensor, weights: Sequence[Tensor]) -> bool:
     """Whether it is quicker to remember, and known when to forget: tensors made in inference mode count no writes."""
     counted = not any(tensor.is_inference() for tensor in weights)
-    return len(keys) > 0 and torch.is_inference_mode_enabled() and eager_on_cpu(keys) and counted
+    return len(keys) > 0 and is_tagged_on_cpu(keys) and counted
+
+
+def is_tagged_on_cpu(tensor: Tensor) -> bool:
+    return torch.is_inference_mode_enabled() and eager_on_cpu(tensor)
+
+
+def in_blocks(read: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """Read words in blocks of one size where they may be remembered. How many rows a product of matrices has decides
+    how its sums are rounded; what is remembered of a word may not depend on the words beside which it was first seen.
+
+    read (Callable[..., Tensor]): Makes (BLOCK, L) of a block of each of the inputs.
+    inputs (Tensor): (N, ...) each, at least one word.
+    RETURNS (Tensor): (N, L).
+    """
+    number = len(inputs[0])
+    if not is_tagged_on_cpu(inputs[0]):
+        return read(*inputs)
+    filled = (torch.cat([rows, rows[-1:].expand(-number % BLOCK, *rows.shape[1:])]) for rows in inputs)
+    return torch.cat([read(*block) for block in zip(*(rows.split(BLOCK) for rows in filled), strict=True)])[:number]

@@ -12,11 +12,14 @@ from torch import Tensor, nn
 
 from spacy_bga.aligner import word_memory
 from spacy_bga.aligner.model import BGAModel
-from spacy_bga.aligner.word_memory import WordMemory
+from spacy_bga.aligner.word_memory import BLOCK, WordMemory, in_blocks
 from spacy_bga.aligner.words import WordGenerator
 from tests.aligner.tiny import long_text, make_text, make_words
 
 TABLE = "text_encoder.model.embeddings.word_embeddings.weight"
+
+
+MEMORIES = [(WordMemory(), number) for number in (100, 1, 13)]  # words that each is asked for at once
 
 
 @pytest.fixture
@@ -52,12 +55,47 @@ def test_a_word_is_generated_once(model: BGAModel, generated: list[int]):
     expected = unfolded(model)
     generated.clear()
     torch.testing.assert_close(read(model), expected)
-    assert generated == [long_text().n_tokens]
+    blocks = -(-long_text().n_tokens // BLOCK)
+    assert generated == blocks * [BLOCK]
     assert torch.equal(read(model), read(model))
-    assert len(generated) == 1
+    assert len(generated) == blocks
     model.tag([make_text()])  # other words
     torch.testing.assert_close(read(model), expected)
-    assert len(generated) == 2
+    assert len(generated) == 2 * blocks
+
+
+def test_a_word_is_read_once_of_a_batch():
+    asked: list[list[bool]] = []
+
+    def read(chosen: Tensor) -> Tensor:
+        asked.append(chosen.tolist())
+        return keys[chosen].unsqueeze(-1).float()
+
+    keys, memory = torch.tensor([3, 5, 3, 3, 7]), WordMemory()
+    with torch.inference_mode():
+        assert memory.recall(keys, (), read).flatten().tolist() == keys.tolist()
+        assert memory.recall(keys[:3], (), read).flatten().tolist() == [3, 5, 3]
+    assert [sum(chosen) for chosen in asked] == [3]
+
+
+def test_what_is_remembered_does_not_depend_on_what_was_read_before():
+    torch.manual_seed(0)
+    words, reader = WordGenerator(96, 80, components=16, hidden=384).eval(), nn.Linear(16, 9, bias=False)
+    words.fit(torch.randn(200, 80))
+    embedded, keys, order = torch.randn(100, 96), torch.arange(100), torch.randperm(100)
+    words.note(keys[::2])
+
+    def recall(memory: WordMemory, part: Tensor) -> Tensor:
+        def read(chosen: Tensor) -> Tensor:
+            rows = part[chosen]
+            return in_blocks(lambda e, k: reader(words.components(words(e), k)), embedded[rows], keys[rows])
+
+        return memory.recall(keys[part], (), read)
+
+    with torch.inference_mode():
+        together, *others = (torch.cat([recall(m, part) for part in order.split(n)]) for m, n in MEMORIES)
+    assert together.any()
+    assert all(torch.equal(other, together) for other in others)
 
 
 def step(model: BGAModel, **settings: bool) -> None:
@@ -195,8 +233,9 @@ def test_weights_made_in_inference_mode_count_no_writes(generated: list[int]):
         model = make_words().eval()
         first = read(model)
         model.words.mean.add_(1.0)
+        before = len(generated)
         assert not torch.allclose(read(model), first)
-    assert len(generated) == 2
+    assert len(generated) == 2 * before
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch):
