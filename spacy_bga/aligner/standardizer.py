@@ -58,6 +58,11 @@ class Standardizer(nn.Module):
                 white[:, places] = scaled[:, places] @ matrix
         return white
 
+    @property
+    def colouring(self) -> Tensor | None:
+        """RETURNS (Optional[Tensor]): (d, d) what undoes the whitening of the last layer's patches."""
+        return None if self.whitening is None else torch.linalg.inv(self.whitening[-1, 1])
+
     @torch.no_grad()
     def fit(self, batches: Iterable[VisualBatch]) -> None:
         """Learn the means, the standard deviations and the correlations of features.

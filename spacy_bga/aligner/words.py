@@ -82,15 +82,22 @@ class WordGenerator(nn.Module):
         self.pictured[keys % PLACES] = True
 
     @torch.no_grad()
-    def fit(self, features: Tensor) -> None:
-        """Find the principal components of features (N, d_v), those of as many different words as there are."""
+    def fit(self, features: Tensor, *, colouring: Tensor | None = None) -> None:
+        """Find the principal components of features, those of as many different words as there are.
+
+        features (Tensor): (N, d_v). colouring (Optional[Tensor]): (d_v, d_v) what undoes their whitening. In whitened
+            features all directions are as wide, so that their principal components are any; those in which images
+            differ most are those that tell what kinds of things there are.
+        """
         self.mean.copy_(features.mean(0))
-        _, spread, axes = torch.linalg.svd(features - self.mean, full_matrices=False)
+        centred = features - self.mean
+        _, spread, axes = torch.linalg.svd(centred if colouring is None else centred @ colouring, full_matrices=False)
         width, number = self.axes.shape
         found = min(number, int((spread > 1e-3 * spread[0]).sum()))
         self.axes.zero_()
         scales = (len(features) * width / number) ** 0.5 / spread[:found]
-        self.axes[:, :found] = axes[:found].T * scales
+        turned = axes[:found].T if colouring is None else colouring @ axes[:found].T
+        self.axes[:, :found] = turned * scales
 
 
 class WordReader(nn.Module):

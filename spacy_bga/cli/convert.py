@@ -19,7 +19,10 @@ def convert_command(
     output: Annotated[Path, typer.Argument(help="The .spacy file to write.")],
     images: Annotated[
         Path | None,
-        typer.Option(help="The image root. By default the source's folder, but no images for CoNLL."),
+        typer.Option(
+            help="The image root. By default the source's folder; for CoNLL no images, or with --no-check-images the "
+            "IMGID itself, as a key of given features."
+        ),
     ] = None,
     image_prefix: Annotated[
         str, typer.Option(help="The folder below the image root that paths in JSONL are relative to.")

@@ -65,7 +65,8 @@ def convert(
     shuffle_images (int | None): A seed. Give every document another one's image: the control experiment. With a part,
         images change hands within it.
     check_images (bool): Leave out images that are missing or cannot be decoded, and report them. If False, only
-        paths that lead out of the root are left out.
+        paths that lead out of the root are left out; a CoNLL file without an image root has its IMGIDs as images, the
+        keys of given features.
     skip (int): Leave out so many documents at the beginning. limit (int | None): Stop after so many others.
     strict (bool): Raise at the first line that cannot be used, also where it could be left out.
     offsets (str): What the offsets of spans count: "characters", "utf-16" (as JavaScript does), or "auto": characters,

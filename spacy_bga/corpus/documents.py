@@ -90,8 +90,10 @@ class DocumentMaker:
         return doc
 
     def _by_id(self, post: Post, place: str) -> tuple[str, ...]:
-        if self.folder is None or not post.image_id:
+        if not post.image_id:
             return ()
+        if self.folder is None:  # it may be the key of given features
+            return () if self.inspector.decode else (post.image_id,)
         path = self.folder.find(post.image_id)
         if path is None:
             message = f"{place}: there is no image {post.image_id}.* in the image folder"

@@ -84,7 +84,8 @@ def fill(
     """
     problems: list[str] = []
     left = [key for key in keys if key not in folder.done]
-    with tqdm(total=len(keys), initial=len(keys) - len(left), desc="Visual features", unit="key") as bar:
+    bar = tqdm(total=len(keys), initial=len(keys) - len(left), desc="Visual features", unit="key", disable=None)
+    with bar:
         for part in _parts(left, shard):
             features: dict[str, np.ndarray] = {}
             for some in _parts(part, batch):

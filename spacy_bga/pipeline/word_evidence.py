@@ -11,6 +11,7 @@ from spacy.training import Example
 from thinc.api import Model
 from torch import Tensor
 
+from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.partial_correlation import partial_correlation
 from spacy_bga.aligner.windows import word_keys
 from spacy_bga.pipeline.bridge import get_shim
@@ -46,16 +47,32 @@ def weigh_words(model: Model, examples: Sequence[Example], pictured: Sequence[bo
     different = [np.frombuffer(word, dtype=np.int64).copy() for word in vocabulary]
     embedded = _embed(aligner.text_encoder.word_embeddings.weight, different)
     features = generator(embedded)
-    generator.fit(features)
     counts = torch.from_numpy(np.stack(list(vocabulary.values()))).double()
     keys = torch.cat([_keys(Pieces(ids, np.arange(len(ids)), np.zeros_like(ids), 1)) for ids in different])
     keys = keys.to(shim.device)
     judged = (generator.knows(keys) & (counts.sum(1) > 0).to(shim.device)).nonzero().flatten()[:MOST_WORDS]
-    shown = generator.components(features[judged], keys[judged]).cpu()
     counts = counts[judged.cpu()]
-    trust = partial_correlation(embedded[judged].cpu(), shown, counts / counts.sum(1, keepdim=True))
+
+    def trusted(colouring: Tensor | None) -> float:
+        generator.fit(features, colouring=colouring)
+        shown = generator.components(features[judged], keys[judged]).cpu()
+        return partial_correlation(embedded[judged].cpu(), shown, counts / counts.sum(1, keepdim=True))
+
+    # Kinds are told by that in which images differ most, or by details that whitening has brought out: labels decide.
+    ways = _ways(aligner)
+    trusts = [trusted(way) for way in ways]
+    trust = max(trusts)
+    generator.fit(features, colouring=ways[trusts.index(trust)])
     generator.trust.fill_(trust)
     return trust, len(judged)
+
+
+def _ways(aligner: BGAModel) -> list[Tensor | None]:
+    """RETURNS (list[Optional[Tensor]]): What features may be multiplied by before their principal components are found,
+    see `WordGenerator.fit`."""
+    standardizer = None if aligner.visual is None else aligner.visual.standardizer
+    colouring = None if standardizer is None else standardizer.colouring
+    return [None] if colouring is None else [colouring, None]
 
 
 def _labels(example: Example, labels: Sequence[str]) -> np.ndarray:

@@ -137,6 +137,21 @@ def test_a_constant_channel_becomes_zero(whiten: bool) -> None:
     assert np.abs(standardized(standardizer, batches)[:, :, :5, 3]).max() < 0.2
 
 
+def test_colouring_undoes_whitening() -> None:
+    batches = draw_batches(6)
+    white, plain = (make_standardizer(whiten=whiten) for whiten in (True, False))
+    for standardizer in (white, plain):
+        standardizer.fit(batches)
+    assert plain.colouring is None
+    assert white.colouring is not None
+    patches = white.kinds == 1
+    last = len(white.mean) - 1
+    assert batches[0].features is not None
+    assert batches[0].valid is not None
+    found, expected = (s(last, batches[0].features[last], batches[0].valid)[:, patches] for s in (white, plain))
+    torch.testing.assert_close(found @ white.colouring, expected, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("sizes", [(), (1,)])
 @pytest.mark.parametrize("whiten", [False, True])
 def test_features_of_too_few_images_stay_as_they_are(sizes: tuple[int, ...], whiten: bool) -> None:

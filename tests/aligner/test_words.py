@@ -305,6 +305,17 @@ def test_components_are_those_of_a_principal_component_analysis() -> None:
     torch.testing.assert_close(found.square().sum(1).mean(), torch.tensor(9.0), rtol=1e-3, atol=1e-3)
 
 
+def test_components_are_those_before_whitening() -> None:
+    features, colouring = torch.randn(40, 9) * torch.arange(1, 10), torch.randn(9, 9)
+    found = []
+    for shown, undone in ((features, None), (features @ torch.linalg.inv(colouring), colouring)):
+        generator = WordGenerator(6, 9, components=4, hidden=5)
+        generator.note(torch.arange(40))
+        generator.fit(shown, colouring=undone)
+        found.append(generator.components(shown, torch.arange(40)).abs())
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_fewer_words_than_components(number: int) -> None:
     generator, features = WordGenerator(6, 9, components=4, hidden=5), torch.randn(number, 9)

@@ -95,6 +95,12 @@ def test_without_looking_at_images(jsonl, tmp_path):
     assert docs_of(tmp_path / "a.spacy")[4]._.image is None  # a path out of the root is never kept
 
 
+def test_an_image_id_is_a_key_if_nothing_is_looked_for(conll, tmp_path):
+    assert convert(conll, tmp_path / "a.spacy", check_images=False).images == 3
+    assert [doc._.image for doc in docs_of(tmp_path / "a.spacy")] == ["0", "nothing", "1"]
+    assert convert(conll, tmp_path / "a.spacy").images == 0
+
+
 def test_strict_limit_and_format(jsonl, conll, tmp_path):
     with pytest.raises(BGAError, match=r"B320.*line 8"):
         convert(jsonl, tmp_path / "a.spacy", strict=True)
