@@ -168,7 +168,12 @@ def evidence() -> dict[str, Any]:
             found[f"{names}_names_{size}"] = {
                 arm: [{"seed": run["seed"], **run[arm]} for run in runs if arm in run] for arm in ARMS
             }
-    return found
+    eyes = [read_json(path) or {} for path in sorted(RECORDS.glob("eye-*.json"))]
+    default = next((eye for eye in eyes if eye["encoder"] == "dinov2-small"), {})
+    return found | {
+        "encoders": eyes,
+        "t2i": {part: default[part]["t2i"] for part in ("news", "tweets") if part in default},
+    }
 
 
 def main(arguments: Sequence[str]) -> None:
