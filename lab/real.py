@@ -34,7 +34,7 @@ EVIDENCE = Path("docs/evidence/real.json")
 WORK = Path("training/real")
 SIZES = {"300": (300, 228), "all": (0, 844)}  # labelled tweets, and updates of 16
 ARMS = ("text_only", "self_training", "bga", "bga_shuffled")
-ALIGN_STEPS = 1260  # 20 passes over the catalogue
+ALIGN_STEPS = 2520  # 40 passes over the catalogue
 # The catalogue's pictures have 144 pixels.
 SMALL = ("--components.bga_ner.model.image_size", "112")
 

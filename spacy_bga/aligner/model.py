@@ -122,7 +122,8 @@ class BGAModel(nn.Module):
         config = self.config
         encoding = None
         terms: Losses = {}
-        shown = self._hide(text, allowed)
+        veiled, read = self._draw_veiled(text, allowed)
+        shown = text if veiled is None else text.hide(veiled, config.mask_id)
         if config.text_layers:
             encoding = self.encode(shown, images=images, tagged=tagged)
             terms |= encoding.terms
@@ -130,7 +131,7 @@ class BGAModel(nn.Module):
             terms["words"] = self._match(text, images, encoding.stages if encoding else ())
         if tagged:
             hidden = encoding.hidden if encoding else self._encode_some(shown, text.windows_of(annotated))
-            terms["crf"] = self._crf_loss(hidden, text, allowed, annotated)
+            terms["crf"] = self._crf_loss(hidden, text, allowed, annotated, read)
         weights = {
             "crf": 1.0,
             "recon": config.recon_weight,
@@ -206,14 +207,20 @@ class BGAModel(nn.Module):
             states.leave(number, layer.to_vision(pseudo_text), text.valid)
         return visual, terms
 
-    def _hide(self, text: TextBatch, allowed: Tensor) -> TextBatch:
-        """RETURNS (TextBatch): The same while training, but for some words of entities that pictures have shown, as
-        many as pictures can stand in for: the text encoder shouldn't know by heart what is to be read."""
+    def _draw_veiled(self, text: TextBatch, allowed: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """While training, the text encoder doesn't get to see some words of entities that pictures have shown, as many
+        as pictures can stand in for: it shouldn't know by heart what is to be read. Of the others, nothing is read
+        meanwhile: beside what is known by heart, little of it would be needed, and for a new name that is too little.
+
+        RETURNS (tuple[Optional[Tensor], Optional[Tensor]]): (tokens,) bool, which words are hidden, and of which what
+            they look like is read; None for none, and for all.
+        """
         if self.words is None or not self.reads or not self.training:
-            return text
+            return None, None
         entities, mask = ~allowed[..., 0], pad_documents(allowed.new_zeros(text.n_tokens), text.lengths)[1]
         chosen = entities[mask] & self.words.knows(text.word_keys)
-        return text.hide(chosen & (torch.rand_like(chosen, dtype=torch.float) < self.words.trust), self.config.mask_id)
+        veiled = chosen & (torch.rand_like(chosen, dtype=torch.float) < self.words.trust)
+        return veiled, veiled | ~chosen
 
     def _encode_some(self, text: TextBatch, windows: Tensor) -> Tensor:
         """RETURNS (Tensor): (W, n, d) features of the wordpieces of some windows; zeros for the others, which without
@@ -250,10 +257,13 @@ class BGAModel(nn.Module):
             tokens, valid = VisualStates(self.visual, images).enter(len(self.config.vision_layers) - 1)
         return tokens[:, self.visual.patches], valid[:, self.visual.patches]
 
-    def emissions(self, hidden: Tensor, text: TextBatch) -> Tensor:
-        """RETURNS (Tensor): (tokens, L) scores of the tags, from features of the wordpieces (W, n, d)."""
+    def emissions(self, hidden: Tensor, text: TextBatch, *, read: Tensor | None = None) -> Tensor:
+        """RETURNS (Tensor): (tokens, L) scores of the tags, from features of the wordpieces (W, n, d). read
+        (Optional[Tensor]): (tokens,) bool, of which words what they look like is read; None for all."""
         scores = self.head(self.dropout(merge_wordpieces([(hidden, text)])))
-        return scores + self._read([text]) if self.reads else scores
+        if not self.reads:
+            return scores
+        return scores + (self._read([text]) if read is None else self._read([text]) * read.unsqueeze(-1))
 
     @property
     def reads(self) -> bool:
@@ -342,9 +352,11 @@ class BGAModel(nn.Module):
         _, mask = pad_documents(allowed.new_zeros(text.n_tokens), text.lengths)
         return (~allowed & mask.unsqueeze(-1)).flatten(1).any(1)
 
-    def _crf_loss(self, hidden: Tensor, text: TextBatch, allowed: Tensor, annotated: Tensor) -> Tensor:
+    def _crf_loss(
+        self, hidden: Tensor, text: TextBatch, allowed: Tensor, annotated: Tensor, read: Tensor | None
+    ) -> Tensor:
         """RETURNS (Tensor): Negative log likelihood, the mean over the annotated documents (B,)."""
-        emissions, mask = pad_documents(self.emissions(hidden, text), text.lengths)
+        emissions, mask = pad_documents(self.emissions(hidden, text, read=read), text.lengths)
         return self.crf(emissions[annotated], allowed[annotated], mask[annotated]).mean()
 
     def _shown(self, generated: Tensor) -> Tensor:

@@ -415,6 +415,31 @@ def test_as_many_are_hidden_as_pictures_can_stand_in_for(monkeypatch: pytest.Mon
     allowed = torch.ones(1, text.n_tokens, len(model.crf.tags), dtype=torch.bool)
     allowed[..., 0] = False
     torch.manual_seed(0)
-    drawn = torch.stack([model._hide(text, allowed).ids != text.ids for _ in range(500)]).float()
-    shares = drawn.mean(0).flatten()[text.places]
+    drawn = [model._draw_veiled(text, allowed)[0] for _ in range(500)]
+    shares = torch.stack([words for words in drawn if words is not None]).float().mean(0)
     assert shares.allclose(torch.tensor(0.3), atol=0.08)
+
+
+def test_what_the_text_encoder_sees_of_entities_is_not_read_while_training() -> None:
+    model, text = make_words(train=True, mask_id=3), make_text((4,))
+    assert model.words is not None
+    model.words.trust.fill_(0.5)
+    model.words.pictured.zero_()
+    model.words.note(text.word_keys[1:])
+    allowed = torch.ones(1, text.n_tokens, len(model.crf.tags), dtype=torch.bool)
+    allowed[0, :3, 0] = False  # an entity of three tokens, of which pictures have shown the last two
+    seen = set()
+    for _ in range(50):
+        veiled, read = model._draw_veiled(text, allowed)
+        assert veiled is not None
+        assert read is not None
+        assert not veiled[[0, 3]].any()
+        assert read[[0, 3]].all()
+        assert torch.equal(read[1:3], veiled[1:3])
+        seen.add(tuple(veiled.tolist()))
+    assert len(seen) == 4
+    hidden = torch.zeros(*text.ids.shape, 16)
+    with torch.no_grad():
+        model.set_dropout(0.0)
+        alone, part, full = (model.emissions(hidden, text, read=r) for r in (torch.zeros_like(read), read, None))
+    assert torch.equal(part, torch.where(read.unsqueeze(-1), full, alone))
