@@ -111,6 +111,7 @@ setup(
         "spacy_architectures": [
             "spacy_bga.BGAModel.v1 = spacy_bga.pipeline.architectures_v1:build_bga_model_v1",
             "spacy_bga.BGAModel.v2 = spacy_bga.pipeline.architectures:build_bga_model",
+            "spacy_bga.BGATok2Vec.v1 = spacy_bga.pipeline.tok2vec:build_bga_tok2vec",
         ],
         "spacy_readers": [
             "spacy_bga.ImageCorpus.v1 = spacy_bga.corpus.readers:create_image_corpus",

@@ -195,6 +195,11 @@ class Errors(metaclass=_Coded):
         '`wordpieces_of = "text"` needs a fast tokenizer, which tells where in a text its wordpieces are, but this is '
         'a {tokenizer}. Set it to "words", or save the tokenizer with its tokenizer.json.'
     )
+    B230 = (
+        "The listener of '{component}' expects {given} features, but '{name}' has {width}: the text encoder's width, "
+        "and `word_components` more if words generate what they look like. Set the listener's `width` to {width}."
+    )
+    B231 = '`doc._.trf_data` needs spacy-transformers. Install it with: pip install "spacy_bga[spacy-transformers]"'
 
     # 3xx: the corpus
     B301 = (

@@ -115,6 +115,18 @@ class BGAModel(nn.Module):
         RETURNS (dict[str, Tensor]): The terms by name, unweighted scalars, and "total". Terms without an example
             to learn from are absent.
         """
+        return self.learn(text, allowed=allowed, images=images)[0]
+
+    def learn(
+        self, text: TextBatch, *, allowed: Tensor, images: VisualBatch | None = None, whole: bool = False
+    ) -> tuple[Losses, Tensor | None]:
+        """The objective, and what it was computed from.
+
+        whole (bool): Whether somebody else learns from the features, too: those of all documents are computed, whether
+            or not the objective needs them.
+        RETURNS (tuple[dict[str, Tensor], Optional[Tensor]]): What `forward` returns; the features of the wordpieces
+            (W, n, d), if `whole`.
+        """
         if images is not None and self.visual is None:
             raise BGAError(Errors.B107)
         annotated = self._annotated(text, allowed)
@@ -124,8 +136,8 @@ class BGAModel(nn.Module):
         terms: Losses = {}
         veiled, read = self._draw_veiled(text, allowed)
         shown = text if veiled is None else text.hide(veiled, config.mask_id)
-        if config.text_layers:
-            encoding = self.encode(shown, images=images, tagged=tagged)
+        if config.text_layers or whole:
+            encoding = self.encode(shown, images=images if config.text_layers else None, tagged=tagged or whole)
             terms |= encoding.terms
         if images is not None and self.words is not None:
             terms["words"] = self._match(text, images, encoding.stages if encoding else ())
@@ -142,7 +154,7 @@ class BGAModel(nn.Module):
         }
         start = self.head.weight.new_zeros(())
         terms["total"] = sum((weights[name] * term for name, term in terms.items()), start)
-        return terms
+        return terms, encoding.hidden if encoding and whole else None
 
     def encode(
         self, text: TextBatch, *, images: VisualBatch | None = None, real: bool = False, tagged: bool = True
@@ -277,17 +289,22 @@ class BGAModel(nn.Module):
             self.words.memory.forget()
 
     def _read(self, texts: Sequence[TextBatch]) -> Tensor:
-        """RETURNS (Tensor): (tokens, L) what the tagger reads of what words look like. What they look like is for
-        images to say, so that no gradient goes there."""
+        """RETURNS (Tensor): (tokens, L) what the tagger reads of what words look like."""
         assert self.words is not None
         assert self.reader is not None
         keys = sum((text.word_keys for text in texts[1:]), start=texts[0].word_keys)
         if self.context == "generated" and not self.training:
             own = (self.reader.weight, self.text_encoder.word_embeddings.weight, *self.words.weights)
             return self.words.memory.recall(keys, own, partial(self._read_some, texts, keys))
-        with torch.no_grad():
-            components = self._shown(self.words.components(self.imagine(texts), keys)) * self.words.trust
-        return self.reader(self.dropout(components))
+        return self.reader(self.dropout(self.imagined(texts)))
+
+    @torch.no_grad()
+    def imagined(self, texts: Sequence[TextBatch]) -> Tensor:
+        """RETURNS (Tensor): (tokens, K) what there is to read of what words look like, as far as it is to be trusted.
+        What they look like is for images to say, so that no gradient goes there."""
+        assert self.words is not None
+        keys = sum((text.word_keys for text in texts[1:]), start=texts[0].word_keys)
+        return self._shown(self.words.components(self.imagine(texts), keys)) * self.words.trust
 
     def _read_some(self, texts: Sequence[TextBatch], keys: Tensor, chosen: Tensor) -> Tensor:
         """RETURNS (Tensor): (M, L) the same of the chosen ones of the words (tokens,), bool. Nothing is generated for
@@ -314,6 +331,7 @@ class BGAModel(nn.Module):
         images: Iterable[VisualBatch | None] = (),
         *,
         encode: Callable[[Tensor, Tensor], Tensor] | None = None,
+        heard: list[Tensor] | None = None,
     ) -> Tensor:
         """Emissions of documents whose windows come in chunks, so that long and short ones need not be padded alike.
 
@@ -321,6 +339,7 @@ class BGAModel(nn.Module):
         images (Iterable[Optional[VisualBatch]]): Those of each chunk, to attend to their real features.
         encode (Optional[Callable]): What to run in place of the text branch, such as its exported graph: from ids
             (W, n) and mask (W, n) to features (W, n, d). It knows no images: chunks with one do without it.
+        heard (Optional[list[Tensor]]): Takes the features (W, n, d) of each chunk, for others to hear of.
         RETURNS (Tensor): (tokens, L).
         """
         device = self.head.weight.device
@@ -329,8 +348,12 @@ class BGAModel(nn.Module):
 
         def features(text: TextBatch, images: VisualBatch | None) -> Tensor:
             if encode is not None and images is None and len(text.ids):  # not every engine knows an empty batch
-                return encode(text.ids, text.mask).to(device)
-            return self.encode(text, images=images, real=True).hidden
+                hidden = encode(text.ids, text.mask).to(device)
+            else:
+                hidden = self.encode(text, images=images, real=True).hidden
+            if heard is not None:
+                heard.append(hidden)
+            return hidden
 
         scores = self.head(merge_wordpieces((features(text, i), text) for text, i in moved))
         return scores + self._read(texts) if self.reads else scores

@@ -21,6 +21,7 @@ from spacy_bga.errors import BGAError, Errors, Warnings
 from spacy_bga.pipeline.component_images import ComponentImages, VisualContext
 from spacy_bga.pipeline.confidence import register_confidence_extension, set_confidences
 from spacy_bga.pipeline.default_config import DEFAULT_CONFIG
+from spacy_bga.pipeline.listeners import ListenedTo
 from spacy_bga.pipeline.pictured_scoring import remember_entities, tag_as_it_will_run
 from spacy_bga.pipeline.tags import Tagging, blocked_spans, merge_entities, to_spans
 
@@ -51,6 +52,7 @@ def make_bga_ner(
     backend: Literal["torch", "onnx", "openvino", "auto"],
     precision: Literal["fp32", "bf16", "int8"],
     score_alignment: bool,
+    set_trf_data: bool,
     scorer: Callable | None,
 ) -> "BGANer":
     """Make a `bga_ner` component. See `BGANer` for the settings."""
@@ -71,14 +73,16 @@ def make_bga_ner(
         backend=backend,
         precision=precision,
         score_alignment=score_alignment,
+        set_trf_data=set_trf_data,
         scorer=scorer,
     )
 
 
-class BGANer(TrainablePipe):
+class BGANer(ListenedTo, TrainablePipe):
     """Named entity recognition by bidirectional generative alignment (BGA-MNER, arXiv 2308.02570).
 
-    It learns from texts with labels, from texts with images, and from both; it tags from text alone.
+    It learns from texts with labels, from texts with images, and from both; it tags from text alone. Other components
+    may listen to its encoder, see `ListenedTo`.
 
     vocab (Vocab): The shared vocabulary. model (Model): Of the architecture `spacy_bga.BGAModel.v2`.
     name (str): The component's name. scorer (Optional[Callable]): The scoring method.
@@ -102,6 +106,7 @@ class BGANer(TrainablePipe):
     precision (str): "fp32", or with "onnx" also "int8", with "torch" also "bf16".
     score_alignment (bool): Whether `score` also tells how well texts find their images. A component without labels has
         to set it.
+    set_trf_data (bool): Whether to set `doc._.trf_data` also if no component listens.
     """
 
     def __init__(
@@ -123,6 +128,7 @@ class BGANer(TrainablePipe):
         backend: Literal["torch", "onnx", "openvino", "auto"] = "torch",
         precision: Literal["fp32", "bf16", "int8"] = "fp32",
         score_alignment: bool = False,
+        set_trf_data: bool = False,
         scorer: Callable | None = None,
     ):
         from spacy_bga.corpus.images import register_image_extension
@@ -144,6 +150,7 @@ class BGANer(TrainablePipe):
         shim = self._shim
         shim.save_visual_branch = save_visual_branch
         shim.set_rate_scales(rate_scales or {})
+        self.prepare_listening(set_trf_data)
         if not Doc.has_extension(image_attr):  # what another package made of it only matters to training
             register_image_extension(image_attr)
 
@@ -260,6 +267,7 @@ class BGANer(TrainablePipe):
             steps=align_steps,
             is_aligned=aligner is not None,
         )
+        self.set_widths()
 
     def predict(self, docs: Iterable[Doc]) -> list[Tagging]:
         """Find the best tags, without modifying the docs. No image is looked at if `visual_context` is "generated".
@@ -270,15 +278,20 @@ class BGANer(TrainablePipe):
         from spacy_bga.pipeline.bridge import predict_tags
 
         docs = list(docs)
+        self._shim.updates.finish(before=docs)
         settings: dict[str, Any] = {k: getattr(self, k) for k in ("max_wordpieces", "overwrite", "confidence")}
+        settings["share"] = self.shares
         return predict_tags(self.model, docs, **settings, **self.images.to_tag(docs))
 
     def set_annotations(self, docs: Iterable[Doc], taggings: Iterable[Tagging]) -> None:
-        """Set `doc.ents` from predicted tags, and `ent._.bga_confidence` from their confidences, if there are any.
+        """Set `doc.ents` from predicted tags, `ent._.bga_confidence` from their confidences, if there are any, and what
+        listening components read.
 
         docs (Iterable[Doc]): The documents. taggings (Iterable[Tagging]): What `predict` returned for them.
         """
-        docs = list(docs)
+        docs, taggings = list(docs), list(taggings)
+        if self.shares:
+            self.share(docs, [tagging.features for tagging in taggings])
         if self.images.are_looked_at:
             remember_entities(self, docs)
         for doc, tagging in zip(docs, taggings, strict=True):
@@ -334,11 +347,13 @@ class BGANer(TrainablePipe):
         self._shim.prepare_update(drop)  # before images are looked at: with the weights as they lie from here on
         images = self.images.of_all(examples)
         features = self.images.features() if any(images) else None
-        batch = collate(self.model, examples, images, features)
+        batch = collate(self.model, examples, images, features, whole=bool(self.listener_map))
         if batch is None:
+            self.await_listeners(examples)
             return losses
-        terms, backprop = self.model.begin_update(batch)
-        backprop(1.0)
+        terms, backward = self.model.begin_update(batch)
+        if not self.await_listeners(examples, batch, backward):
+            backward()
         if sgd not in (None, False):
             self.finish_update(sgd)
         losses[self.name] += terms.pop("total")
@@ -403,4 +418,5 @@ class BGANer(TrainablePipe):
         with tell_of_folder(path):
             util.from_disk(path, deserialize, exclude)
             self._shim.check_labels(self.cfg.get("labels"), path)
+        self.set_widths()
         return self

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from spacy_bga.corpus.feature_file import FeatureFile
 from spacy_bga.errors import BGAError, Errors
 from spacy_bga.pipeline.features import ImageFeatures
 from spacy_bga.pipeline.given_features import KeyedFeatures
+from spacy_bga.pipeline.shared_features import BatchFeatures, join_features, shared_width
 from spacy_bga.pipeline.shim import BGAShim
 from spacy_bga.pipeline.tags import Tagging, allowed_tags, content_tokens, preset_mask, to_entities
 from spacy_bga.pipeline.visual_features import Source, VisualFeatures
@@ -40,11 +41,44 @@ WIDTH_MULTIPLE = 8
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """The examples of one step, as tensors. allowed (Tensor): (B, t, L) bool, the tags each token may have."""
+    """The examples of one step, as tensors.
+
+    allowed (Tensor): (B, t, L) bool, the tags each token may have. windows (Sequence[tuple[int, Window]]): Those of the
+    text. whole (bool): Whether listeners learn from its features, too.
+    """
 
     text: TextBatch
     allowed: torch.Tensor
     images: VisualBatch | None
+    windows: Sequence[tuple[int, Window]] = ()
+    whole: bool = False
+
+
+class Backward:
+    """thinc's callback of a step: it adds the gradients.
+
+    total (Tensor): The loss. features (Optional[Tensor]): (W, n, d) what listeners learn from.
+    """
+
+    def __init__(self, total: torch.Tensor, features: torch.Tensor | None):
+        self.total = total
+        self.features = features
+
+    def __call__(self, scale: float = 1.0, d_features: torch.Tensor | None = None) -> None:
+        """Go back once, from the loss and from the features.
+
+        scale (float): What the loss is multiplied by. d_features (Optional[Tensor]): (W, n, d) their gradient.
+        """
+        ends: list[torch.Tensor] = []
+        gradients: list[torch.Tensor | None] = []
+        if self.total.requires_grad:
+            ends.append(self.total * scale)
+            gradients.append(None)
+        if self.features is not None and self.features.requires_grad and d_features is not None:
+            ends.append(self.features)
+            gradients.append(d_features)
+        if ends:
+            torch.autograd.backward(ends, gradients)
 
 
 def forward(model: Model, batch: TrainingBatch | Sequence[Doc], is_train: bool) -> tuple[Any, Callable[..., None]]:
@@ -59,13 +93,10 @@ def forward(model: Model, batch: TrainingBatch | Sequence[Doc], is_train: bool) 
     device = shim.device
     images = None if batch.images is None else batch.images.to(device)
     with autocast(device, enabled=model.attrs["settings"].mixed_precision):
-        losses = aligner(batch.text.to(device), allowed=batch.allowed.to(device), images=images)
-
-    def backprop(scale: float = 1.0) -> None:
-        if losses["total"].requires_grad:
-            (losses["total"] * scale).backward()
-
-    return {name: float(term.detach()) for name, term in losses.items()}, backprop
+        text, allowed = batch.text.to(device), batch.allowed.to(device)
+        losses, hidden = aligner.learn(text, allowed=allowed, images=images, whole=batch.whole)
+    features = join_features(aligner, [text], [hidden])[0] if hidden is not None else None
+    return {name: float(term.detach()) for name, term in losses.items()}, Backward(losses["total"], features)
 
 
 def autocast(device: torch.device, *, enabled: bool) -> AbstractContextManager[None]:
@@ -90,6 +121,7 @@ def predict_tags(
     confidence: bool = False,
     images: Sequence[Sequence[Source]] = (),
     features: VisualFeatures | None = None,
+    share: bool = False,
 ) -> list[Tagging]:
     """The best tags of each document. No image is looked at, unless there is a way from images to features.
 
@@ -99,6 +131,7 @@ def predict_tags(
     confidence (bool): Whether to compute the posteriors of the entities; given the entities already there, if any.
     images (Sequence[Sequence[Source]]): The images of each, and features (Optional[VisualFeatures]) what turns them
         into features: the text then attends to the real features where there are any.
+    share (bool): Whether others are to get the features of the text.
     RETURNS (list[Tagging]): What was found in each.
     """
     limit_worker_threads()
@@ -109,7 +142,7 @@ def predict_tags(
     contents = [content_tokens(doc) for doc in docs]
     pieces = [shim.wordpieces.split_doc(doc, content) for doc, content in zip(docs, contents, strict=True)]
     lengths = [doc.n_words for doc in pieces]
-    if not sum(lengths):
+    if not sum(lengths) and not share:
         return [_nothing(confidence) for _ in docs]
     with torch.inference_mode(), autocast(shim.device, enabled=shim.graph.precision == "bf16"):
         encode = shim.graph.encoder(aligner, sum(len(doc.ids) for doc in pieces))
@@ -117,17 +150,36 @@ def predict_tags(
         if max_wordpieces is None:
             max_wordpieces = _most_wordpieces(shim.device, padded=padded)
         chunks = list(shim.wordpieces.chunks(pieces, max_wordpieces, padded=padded)) or [[]]
-        emissions = (
-            aligner.tag(
-                [shim.wordpieces.batch(pieces, windows) for windows in chunks],
-                [collate_images(features, images, windows) for windows in chunks] if features is not None else (),
-                encode=encode,
-            )
-            .float()
-            .cpu()
-        )
+        texts = [shim.wordpieces.batch(pieces, windows) for windows in chunks]
+        pictures = [collate_images(features, images, windows) for windows in chunks] if features is not None else ()
+        heard: list[torch.Tensor] | None = [] if share else None
+        emissions = aligner.tag(texts, pictures, encode=encode, heard=heard).float().cpu()
     taken = [preset_mask(doc, overwrite=overwrite)[content] for doc, content in zip(docs, contents, strict=True)]
-    return _decode(aligner, emissions, lengths, taken, confidence=confidence)
+    found = _decode(aligner, emissions, lengths, taken, confidence=confidence)
+    if heard is None:
+        return found
+    shared = gather_features(shim, docs, chunks, texts, heard)
+    return [replace(tagging, features=part) for tagging, part in zip(found, shared.docs, strict=True)]
+
+
+def gather_features(
+    shim: BGAShim,
+    docs: Sequence[Doc],
+    chunks: Sequence[Sequence[tuple[int, Window]]],
+    texts: Sequence[TextBatch],
+    hidden: Sequence[torch.Tensor],
+    *,
+    joined: bool = False,
+) -> BatchFeatures:
+    """RETURNS (BatchFeatures): What others get of documents whose windows went through the encoder in chunks. hidden
+    (Sequence[Tensor]): (W, n, d) of each chunk, or with what words look like already `joined`."""
+    aligner = shim.aligner
+    if not joined:
+        with torch.inference_mode():
+            hidden = join_features(aligner, [text.to(shim.device) for text in texts], hidden)
+    contents = [content_tokens(doc) for doc in docs]
+    width = shared_width(aligner)
+    return BatchFeatures(docs, contents, chunks, texts, hidden, width=width, wordpieces=shim.wordpieces)
 
 
 def _most_wordpieces(device: torch.device, *, padded: bool) -> int:
@@ -182,29 +234,35 @@ def _nothing(confidence: bool) -> Tagging:
 
 
 def collate(
-    model: Model, examples: Sequence[Example], images: Sequence[Sequence[Source]], features: VisualFeatures | None
+    model: Model,
+    examples: Sequence[Example],
+    images: Sequence[Sequence[Source]],
+    features: VisualFeatures | None,
+    *,
+    whole: bool = False,
 ) -> TrainingBatch | None:
     """Examples as tensors. One that has nothing to learn from, neither annotation nor a usable image, is left out.
 
     examples (Sequence[Example]): The examples. images (Sequence[Sequence[Source]]): The images of each.
     features (Optional[VisualFeatures]): What turns images into features; None to leave them alone.
+    whole (bool): Whether all examples are kept, since listeners learn from them.
     RETURNS (Optional[TrainingBatch]): None if there is nothing to learn from.
     """
     shim = get_shim(model)
     allowed = [allowed_tags(example, shim.aligner.config.labels) for example in examples]
     annotated = [not tags.all() for tags in allowed]
-    kept = [i for i in range(len(examples)) if annotated[i] or (features is not None and images[i])]
+    kept = [i for i in range(len(examples)) if whole or annotated[i] or (features is not None and images[i])]
     docs = [examples[i].predicted for i in kept]
     pieces = [shim.wordpieces.split_doc(doc, content_tokens(doc)) for doc in docs]
     windows = shim.wordpieces.windows(pieces)
     if not windows:
         return None
     visual = None if features is None else collate_images(features, [images[i] for i in kept], windows)
-    if visual is None and not any(annotated):
+    if visual is None and not any(annotated) and not whole:
         return None
     text = shim.wordpieces.batch(pieces, windows, multiple=1 if visual is None else WIDTH_MULTIPLE)
     tags = torch.from_numpy(np.concatenate([allowed[i] for i in kept]))
-    return TrainingBatch(text, pad_documents(tags, text.lengths)[0], visual)
+    return TrainingBatch(text, pad_documents(tags, text.lengths)[0], visual, windows, whole)
 
 
 def collate_images(

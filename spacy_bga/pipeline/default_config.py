@@ -36,6 +36,8 @@ backend = "torch"
 precision = "fp32"
 # Whether to score also how well texts find their images, among examples with images; then there may be no label at all.
 score_alignment = false
+# Whether to set `doc._.trf_data` also if no component listens. It needs spacy-transformers.
+set_trf_data = false
 
 [bga_ner.scorer]
 @scorers = "spacy.ner_scorer.v1"

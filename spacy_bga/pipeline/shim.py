@@ -20,6 +20,7 @@ from spacy_bga.aligner.layout import lay_out_for_training
 from spacy_bga.aligner.model import BGAModel
 from spacy_bga.errors import BGAError, Errors, reason
 from spacy_bga.pipeline.backends import Backend, InferenceGraph, Precision
+from spacy_bga.pipeline.listeners import UpdateQueue
 from spacy_bga.pipeline.optimizer import GROUPS, TorchOptimizer
 from spacy_bga.pipeline.wordpieces import WordpieceTokenizer
 
@@ -40,6 +41,7 @@ class BGAShim(Shim):
         self.save_visual_branch = save_visual_branch
         self.is_loaded = False  # what is loaded goes on learning, what is initialized begins
         self.graph = InferenceGraph()
+        self.updates = UpdateQueue()
 
     @property
     def aligner(self) -> BGAModel:
@@ -97,6 +99,7 @@ class BGAShim(Shim):
 
         dropout (float): Its rate.
         """
+        self.updates.finish()
         self._get_optimizer()
         self.aligner.set_dropout(dropout)
 
@@ -108,6 +111,10 @@ class BGAShim(Shim):
         return self._optimizer
 
     def finish_update(self, optimizer: Optimizer) -> None:
+        if not self.updates.postpone(self._step, optimizer):
+            self._step(optimizer)
+
+    def _step(self, optimizer: Optimizer) -> None:
         self._get_optimizer().step(optimizer)
         self.aligner.forget()
         self.graph.drop()
@@ -115,6 +122,7 @@ class BGAShim(Shim):
     def training_state(self) -> dict[str, torch.Tensor]:
         """RETURNS (dict[str, Tensor]): All that training goes on from: "weights/NAME", those of the visual branch too,
         and "optimizer/NAME/PART"."""
+        self.updates.finish()
         weights = {f"weights/{name}": tensor for name, tensor in self.aligner.state_dict().items()}
         return weights | {f"optimizer/{name}": part for name, part in self._get_optimizer().state().items()}
 
@@ -138,6 +146,7 @@ class BGAShim(Shim):
             self._optimizer = None  # its moments lie on the old device
 
     def to_bytes(self) -> bytes:
+        self.updates.finish()
         if self._model is None:
             return srsly.msgpack_dumps({})
         keep = self.save_visual_branch
@@ -169,6 +178,7 @@ class BGAShim(Shim):
         """Write a folder as `BGAModel.save_pretrained` does, with the tokenizer in a folder of its own."""
         path = Path(path)
         path.mkdir(parents=True, exist_ok=True)
+        self.updates.finish()
         if self._model is None:
             return
         self.aligner.save_pretrained(path, visual_branch=self.save_visual_branch)

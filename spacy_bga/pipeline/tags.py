@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from spacy.attrs import ENT_IOB, ENT_TYPE, IS_SPACE, ORTH
@@ -114,10 +115,12 @@ class Tagging:
 
     tags (np.ndarray): The best tags of its content tokens `(t,)`, int64.
     confidence (Optional[np.ndarray]): The posterior of each entity in them, in order; None if it wasn't asked for.
+    features (Optional[DocFeatures]): What other components get of its text; None if none listens.
     """
 
     tags: np.ndarray
     confidence: np.ndarray | None = None
+    features: Any = None
 
 
 def to_entities(tag_ids: np.ndarray) -> list[tuple[int, int, int]]:
