@@ -181,6 +181,7 @@ def test_attention_drops_weights_in_training_only() -> None:
     assert torch.equal(encoder.eval().layer(0, hidden, Padded(mask)), encoder.layer(0, hidden, Padded(mask)))
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace.*", "ignore:.*is_gradient_checkpointing.*")
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # torch's own, of an embedding's padding index
 @pytest.mark.filterwarnings("ignore:.(torch.jit.trace|is_gradient_checkpointing):FutureWarning")  # newer releases
 def test_trace_holds_for_other_windows(encoder: TextEncoder) -> None:

@@ -63,6 +63,7 @@ class TestSplit:
         assert len(pieces.ids) == 3000
         assert np.array_equal(pieces.words, np.arange(3000))
 
+    @pytest.mark.skipif(hasattr(BertTokenizer, "backend_tokenizer"), reason="transformers 5 has no slow one")
     @settings(max_examples=60, derandomize=True)
     @given(
         st.lists(st.text(alphabet="abXY\u4e2d\u0301\u200d \u00e9\U0001f44d!#\x07", min_size=1, max_size=8), max_size=8)
