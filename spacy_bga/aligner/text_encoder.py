@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
 from spacy_bga.aligner import functional
 from spacy_bga.aligner.packing import Padded, arrange
@@ -243,14 +244,18 @@ def load_encoder(folder: Path, config: PretrainedConfig, **settings: Any) -> Pre
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Keep transformers from warning of the pooler and heads that are left behind on purpose."""
+    """Keep transformers from warning of the pooler and heads that are left behind on purpose, and from counting."""
     logger = logging.getLogger("transformers.modeling_utils")
+    counts = transformers_logging.is_progress_bar_enabled()
 
     def errors_only(record: logging.LogRecord) -> bool:
         return record.levelno >= logging.ERROR
 
     logger.addFilter(errors_only)
+    transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
         logger.removeFilter(errors_only)
+        if counts:
+            transformers_logging.enable_progress_bar()

@@ -23,14 +23,11 @@ class ListenedTo:
     Listeners are layers of other components' models, of the architectures `spacy.Tok2VecListener.v1` or
     `spacy-transformers.TransformerListener.v1`, whose `upstream` is this component's name. The wildcard "*" is left to
     `tok2vec` and `transformer`: pipelines that have one of them as well mean that.
-
-    listener_map (dict[str, list[Model]]): The listeners by component; spaCy sets it anew whenever a pipeline changes.
-    set_trf_data (bool): Whether to set `doc._.trf_data` also if nothing listens.
     """
 
     name: str
-    listener_map: dict[str, list[Model]]
-    set_trf_data: bool
+    listener_map: dict[str, list[Model]]  # by component; spaCy sets it anew whenever a pipeline changes
+    set_trf_data: bool  # whether to set `doc._.trf_data` also if nothing listens
 
     def prepare_listening(self, set_trf_data: bool) -> None:
         """Begin without listeners. RAISES (BGAError): `set_trf_data` needs spacy-transformers."""
