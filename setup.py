@@ -26,7 +26,7 @@ TIMM = ["timm>=1.0.20"]
 PARQUET = ["pyarrow>=15"]
 SERVE = ["fastapi>=0.133", "starlette>=1.10", "uvicorn>=0.30", "prometheus-client>=0.20"]
 RAY = [*PARQUET, *SERVE, "ray[data,serve]>=2.55"]
-BENCHMARK = ["psutil>=5.9", "threadpoolctl>=3.5"]
+BENCHMARK = [*SPACY_TRANSFORMERS, "psutil>=5.9", "threadpoolctl>=3.5"]
 DOCS = ["mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1.0"]
 TEST = [
     *STARTER,

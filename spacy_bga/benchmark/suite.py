@@ -32,7 +32,7 @@ SECTIONS = {
     "confidence": "confidence:measure",
 }
 EMBEDDED = 700  # about as many as the test set of Twitter-2017 has
-NEEDED = ("psutil", "threadpoolctl")
+NEEDED = ("psutil", "threadpoolctl", "spacy_transformers")
 
 
 def run_benchmark(

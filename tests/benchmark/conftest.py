@@ -59,6 +59,7 @@ def setting(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Setting:
     """All contenders, hardly trained."""
+    pytest.importorskip("spacy_transformers")
     folder = tmp_path_factory.mktemp("contenders")
     texts = read_texts(texts_file)
     with warnings.catch_warnings():

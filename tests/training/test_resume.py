@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,7 @@ def test_patience_is_remembered(run: Train, tmp_path: Path, monkeypatch: pytest.
         assert_same(expected, run(f"from-{step}", resume=True, settings=settings))
 
 
+@pytest.mark.skipif(find_spec("spacy_transformers") is None, reason="spacy-transformers")
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # of spacy-transformers
 def test_a_transformer_of_spacys(
     run: Train, project: Path, text_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
