@@ -150,6 +150,9 @@ class SharedUpdate:
     """A step of training that waits for listeners: what they learn reaches the encoder in the same backward pass as
     what the component learns itself.
 
+    The losses of spaCy's components are sums over documents, ours is their mean. A sum of some hundred tokens would leave
+    little of ours, so that the mean is taken of each listener's as well, over the documents that it learns from.
+
     features (BatchFeatures): Those of the batch. docs (Sequence[Doc]): Its documents.
     backward (Callable): Adds gradients, given that of each chunk of features. listeners (Sequence[Model]): Who listens.
     """
@@ -207,9 +210,10 @@ class SharedUpdate:
 
     def _take(self, listener: Model, gradients: dict[int, Any]) -> list[Doc]:
         if not self.is_done:
+            gradients = {place: gradient for place, gradient in gradients.items() if gradient.any()}
             for place, gradient in gradients.items():
-                own = self._gradients[place]
-                self._gradients[place] = gradient if own is None else own + gradient
+                own, share = self._gradients[place], gradient / len(gradients)
+                self._gradients[place] = share if own is None else own + share
             self.is_heard = True
             self._waiting.discard(id(listener))
             if not self._waiting:

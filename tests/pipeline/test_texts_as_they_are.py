@@ -286,6 +286,7 @@ class TestUnit:
             unknown.append(texts_of(tokenizer, tokenizer.split_doc(*content_of(doc)).ids))
         assert unknown == [["kevin", "[UNK]"], ["[UNK]"]]
 
+    @pytest.mark.skipif(hasattr(BertTokenizer, "backend_tokenizer"), reason="transformers 5 has no slow one")
     def test_slow_tokenizers_have_no_offsets(self, text_encoder_folder: Path):
         slow = BertTokenizer.from_pretrained(text_encoder_folder)
         with pytest.raises(BGAError, match=r"\[B224\].*BertTokenizer"):
