@@ -27,7 +27,7 @@ from spacy_bga.aligner.text_encoder import TextEncoder
 from spacy_bga.aligner.vision_encoder import VisionEncoder
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch, VisualStates
 from spacy_bga.aligner.weights import check_weights, undrawn_weights
-from spacy_bga.aligner.windows import TextBatch, merge_wordpieces, pad_documents
+from spacy_bga.aligner.windows import TextBatch, merge_wordpieces, pad_documents, sum_word_keys
 from spacy_bga.aligner.word_memory import in_blocks
 from spacy_bga.aligner.words import WordGenerator, WordReader
 from spacy_bga.errors import BGAError, Errors, reason
@@ -290,12 +290,9 @@ class BGAModel(nn.Module):
 
     def _read(self, texts: Sequence[TextBatch]) -> Tensor:
         """RETURNS (Tensor): (tokens, L) what the tagger reads of what words look like."""
-        assert self.words is not None
         assert self.reader is not None
-        keys = sum((text.word_keys for text in texts[1:]), start=texts[0].word_keys)
-        if self.context == "generated" and not self.training:
-            own = (self.reader.weight, self.text_encoder.word_embeddings.weight, *self.words.weights)
-            return self.words.memory.recall(keys, own, partial(self._read_some, texts, keys))
+        if self._is_recalled:
+            return self._recall(texts)[:, : self.head.out_features]
         return self.reader(self.dropout(self.imagined(texts)))
 
     @torch.no_grad()
@@ -303,26 +300,44 @@ class BGAModel(nn.Module):
         """RETURNS (Tensor): (tokens, K) what there is to read of what words look like, as far as it is to be trusted.
         What they look like is for images to say, so that no gradient goes there."""
         assert self.words is not None
-        keys = sum((text.word_keys for text in texts[1:]), start=texts[0].word_keys)
-        return self._shown(self.words.components(self.imagine(texts), keys)) * self.words.trust
+        if not self.reads:
+            return self.words.axes.new_zeros(texts[0].n_tokens, self.words.axes.shape[1])
+        if self._is_recalled:
+            return self._recall(texts)[:, self.head.out_features :]
+        return self._shown(self.words.components(self.imagine(texts), sum_word_keys(texts))) * self.words.trust
+
+    @property
+    def _is_recalled(self) -> bool:
+        return self.context == "generated" and not self.training
+
+    def _recall(self, texts: Sequence[TextBatch]) -> Tensor:
+        """RETURNS (Tensor): (tokens, L + K) what the tagger reads of words, and beside it what it reads that from,
+        which listeners get; see `WordMemory`."""
+        assert self.words is not None
+        assert self.reader is not None
+        keys = sum_word_keys(texts)
+        own = (self.reader.weight, self.text_encoder.word_embeddings.weight, *self.words.weights)
+        return self.words.memory.recall(keys, own, partial(self._read_some, texts, keys))
 
     def _read_some(self, texts: Sequence[TextBatch], keys: Tensor, chosen: Tensor) -> Tensor:
-        """RETURNS (Tensor): (M, L) the same of the chosen ones of the words (tokens,), bool. Nothing is generated for
-        those without a picture: of them, nothing is read."""
+        """RETURNS (Tensor): (M, L + K) the same of the chosen ones of the words (tokens,), bool. Nothing is generated
+        for those without a picture: of them, nothing is read."""
         assert self.words is not None
         assert self.reader is not None
         pictured = chosen & self.words.knows(keys)
-        scores = self.reader(self.words.axes.new_zeros(len(keys), self.words.axes.shape[1]))
+        nothing = self.words.axes.new_zeros(len(keys), self.words.axes.shape[1])
+        scores = self.reader(nothing)
+        found = torch.cat([scores, nothing.to(scores)], dim=-1)
         if pictured.any():
             read = partial(self._read_block, self.words, self.reader)
             embedded = self._embed_words(text.words(pictured) for text in texts)
-            scores[pictured] = in_blocks(read, embedded, keys[pictured])
-        return scores[chosen]
+            found[pictured] = in_blocks(read, embedded, keys[pictured])
+        return found[chosen]
 
     def _read_block(self, words: WordGenerator, reader: WordReader, embedded: Tensor, keys: Tensor) -> Tensor:
         with torch.no_grad():
             components = words.components(words(embedded), keys) * words.trust
-        return reader(components)
+        return torch.cat([reader(components), components], dim=-1)
 
     @torch.inference_mode()
     def tag(

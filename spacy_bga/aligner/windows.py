@@ -115,6 +115,11 @@ def word_keys(ids: Tensor, tokens: Tensor, n_tokens: int) -> Tensor:
     return mixed.new_zeros(n_tokens).index_add_(0, tokens, mixed)
 
 
+def sum_word_keys(texts: Sequence[TextBatch]) -> Tensor:
+    """RETURNS (Tensor): (tokens,) the `word_keys` of documents whose windows come in chunks."""
+    return sum((text.word_keys for text in texts[1:]), start=texts[0].word_keys)
+
+
 def merge_wordpieces(parts: Iterable[tuple[Tensor, TextBatch]]) -> Tensor:
     """The mean of each token's wordpieces.
 

@@ -148,17 +148,17 @@ def predict_tags(
         encode = shim.graph.encoder(aligner, sum(len(doc.ids) for doc in pieces))
         padded = shim.device.type != "cpu" or encode is not None  # else the aligner packs windows, see `arrange`
         if max_wordpieces is None:
-            max_wordpieces = _most_wordpieces(shim.device, padded=padded)
+            max_wordpieces = most_wordpieces(shim.device, padded=padded)
         chunks = list(shim.wordpieces.chunks(pieces, max_wordpieces, padded=padded)) or [[]]
         texts = [shim.wordpieces.batch(pieces, windows) for windows in chunks]
         pictures = [collate_images(features, images, windows) for windows in chunks] if features is not None else ()
         heard: list[torch.Tensor] | None = [] if share else None
         emissions = aligner.tag(texts, pictures, encode=encode, heard=heard).float().cpu()
+        shared = gather_features(shim, docs, chunks, texts, heard) if heard is not None else None
     taken = [preset_mask(doc, overwrite=overwrite)[content] for doc, content in zip(docs, contents, strict=True)]
     found = _decode(aligner, emissions, lengths, taken, confidence=confidence)
-    if heard is None:
+    if shared is None:
         return found
-    shared = gather_features(shim, docs, chunks, texts, heard)
     return [replace(tagging, features=part) for tagging, part in zip(found, shared.docs, strict=True)]
 
 
@@ -175,14 +175,13 @@ def gather_features(
     (Sequence[Tensor]): (W, n, d) of each chunk, or with what words look like already `joined`."""
     aligner = shim.aligner
     if not joined:
-        with torch.inference_mode():
-            hidden = join_features(aligner, [text.to(shim.device) for text in texts], hidden)
+        hidden = join_features(aligner, [text.to(shim.device) for text in texts], hidden)
     contents = [content_tokens(doc) for doc in docs]
     width = shared_width(aligner)
     return BatchFeatures(docs, contents, chunks, texts, hidden, width=width, wordpieces=shim.wordpieces)
 
 
-def _most_wordpieces(device: torch.device, *, padded: bool) -> int:
+def most_wordpieces(device: torch.device, *, padded: bool) -> int:
     """RETURNS (int): The most that suit a device at once."""
     if device.type != "cpu":
         return GPU_WORDPIECES

@@ -11,7 +11,7 @@ from spacy.pipeline.tok2vec import Tok2VecListener
 from spacy.tokens import Doc
 from thinc.api import Model, chain
 
-from spacy_bga.pipeline.bridge import GPU_WORDPIECES, PADDED_WORDPIECES, gather_features, get_shim
+from spacy_bga.pipeline.bridge import gather_features, get_shim, limit_worker_threads, most_wordpieces
 from spacy_bga.pipeline.building import build_aligner
 from spacy_bga.pipeline.shared_features import BatchFeatures, join_features, shared_width
 from spacy_bga.pipeline.shim import BGAShim
@@ -86,13 +86,15 @@ def _initialize(model: Model, X: Any = None, Y: Any = None) -> None:
 
 
 def _forward(model: Model, docs: Sequence[Doc], is_train: bool) -> tuple[list[Any], Callable[[list[Any]], list[Doc]]]:
+    limit_worker_threads()
     shim = get_shim(model.layers[0])
     if is_train:
         shim.prepare_update(model.attrs["dropout_rate"])
         shim.aligner.train()
         features, states = _encode(shim, docs)
     else:
-        shim.aligner.eval()
+        if shim.aligner.training:
+            shim.aligner.eval()
         with torch.inference_mode():
             features, states = _encode(shim, docs)
     pooled = model.attrs["pooled"]
@@ -117,8 +119,9 @@ def _forward(model: Model, docs: Sequence[Doc], is_train: bool) -> tuple[list[An
 def _encode(shim: BGAShim, docs: Sequence[Doc]) -> tuple[BatchFeatures, list[torch.Tensor]]:
     """RETURNS (tuple[BatchFeatures, list[Tensor]]): The features of documents, and as they came from the encoder."""
     pieces = [shim.wordpieces.split_doc(doc, content_tokens(doc)) for doc in docs]
-    limit = PADDED_WORDPIECES if shim.device.type == "cpu" else GPU_WORDPIECES
-    chunks = list(shim.wordpieces.chunks(pieces, limit))
+    padded = shim.device.type != "cpu" or shim.aligner.training  # as `arrange` has it
+    limit = most_wordpieces(shim.device, padded=padded)
+    chunks = list(shim.wordpieces.chunks(pieces, limit, padded=padded))
     texts = [shim.wordpieces.batch(pieces, windows).to(shim.device) for windows in chunks]
     hidden = [shim.aligner.encode(text).hidden for text in texts]
     states = join_features(shim.aligner, texts, hidden) if texts else []

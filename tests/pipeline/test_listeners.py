@@ -1,11 +1,9 @@
-"""Components that listen to the encoder of `bga_ner`: what they get, what they give back, and that entities stay."""
+"""Components that listen to the encoder of `bga_ner`: what they get, who they are, and that entities stay."""
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,93 +13,40 @@ from spacy.lang.en import English
 from spacy.language import Language
 from spacy.pipeline.tok2vec import Tok2VecListener
 from spacy.tokens import Doc
-from spacy.training import Example
-from spacy.util import fix_random_seed
 from thinc.api import Adam
 
 from spacy_bga.aligner.windows import merge_wordpieces
+from spacy_bga.aligner.word_memory import BLOCK
 from spacy_bga.errors import BGAError
-from spacy_bga.pipeline.bridge import collate, get_shim
+from spacy_bga.pipeline.bridge import get_shim
 from spacy_bga.pipeline.shared_features import shared_width
 from spacy_bga.pipeline.tags import content_tokens
-from tests.pipeline.conftest import POSTS, aligner_of, architecture, found, make_example, pipe_of, train
+from tests.pipeline.conftest import POSTS, aligner_of, found, pipe_of, train
+from tests.pipeline.listening import (
+    KINDS,
+    LONG,
+    TEXTS,
+    TRANSFORMERS,
+    WIDTH,
+    Make,
+    add_tagger,
+    build,
+    same_weights,
+    tagged_examples,
+    weights_of,
+)
 from tests.pipeline.pictured import V2
 
-WIDTH = 16
-TRANSFORMERS = importlib.util.find_spec("spacy_transformers") is not None
-KINDS = [
-    "tok2vec",
-    pytest.param("transformer", marks=pytest.mark.skipif(not TRANSFORMERS, reason="spacy-transformers")),
-]
-LONG = " ".join(["kevin love zed paris"] * 30)
-TEXTS = [*(text for text, _ in POSTS), LONG, "", "  ", "a \n b", "\u200d", "love  paris !"]
 
-
-def listener(kind: str, *, upstream: str = "bga_ner", width: int = WIDTH) -> dict[str, Any]:
-    if kind == "tok2vec":
-        return {"@architectures": "spacy.Tok2VecListener.v1", "width": width, "upstream": upstream}
-    return {
-        "@architectures": "spacy-transformers.TransformerListener.v1",
-        "pooling": {"@layers": "reduce_mean.v1"},
-        "grad_factor": 1.0,
-        "upstream": upstream,
-    }
-
-
-def add_tagger(nlp: Language, kind: str, name: str = "tagger", **settings: Any) -> Any:
-    model = {"@architectures": "spacy.Tagger.v2", "nO": None, "tok2vec": listener(kind, **settings)}
-    return nlp.add_pipe("tagger", name=name, config={"model": model})
-
-
-def add_textcat(nlp: Language, kind: str, **settings: Any) -> Any:
-    tok2vec = listener(kind, **settings)
-    model = {"@architectures": "spacy.TextCatCNN.v2", "exclusive_classes": True, "tok2vec": tok2vec}
-    return nlp.add_pipe("textcat", config={"model": model})
-
-
-def tagged_examples(nlp: Language) -> list[Example]:
-    """The posts, whose tags say which words have capital letters in them, and whose categories how long they are."""
-    examples = []
-    for text, entities in POSTS:
-        example = make_example(nlp, text, entities)
-        for token in example.reference:
-            token.tag_ = "NAME" if len(token.text) > 4 else "WORD"
-        long = len(example.reference) > 3
-        example.reference.cats = {"LONG": float(long), "SHORT": float(not long)}
-        examples.append(example)
-    return examples
-
-
-Make = Callable[..., Language]
+@Language.component("note_threads")
+def note_threads(doc: Doc) -> Doc:
+    doc.user_data["threads"] = torch.get_num_threads()
+    return doc
 
 
 @pytest.fixture
 def make(text_encoder_folder: Path, vision_encoder_folder: Path) -> Make:
-    """Makes an initialized pipeline of `bga_ner` and some that listen to it."""
-
-    def build(
-        kind: str, components: Iterable[str] = ("tagger",), *, model: dict | None = None, images: bool = False, **config
-    ) -> Language:
-        fix_random_seed(0)
-        nlp = spacy.blank("en")
-        vision = vision_encoder_folder if images else None
-        settings = architecture(text_encoder_folder, vision, window=24, overlap=8, **(model or {}))
-        nlp.add_pipe("bga_ner", config={"model": settings, **config})
-        width = WIDTH + (settings.get("word_components", 16) if settings.get("words") else 0)
-        for name in components:
-            {"tagger": add_tagger, "textcat": add_textcat}[name](nlp, kind, width=width)
-        nlp.initialize(lambda: tagged_examples(nlp))
-        return nlp
-
-    return build
-
-
-def weights_of(nlp: Language) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in aligner_of(nlp).state_dict().items()}
-
-
-def same_weights(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
-    return all(torch.equal(first[name], second[name]) for name in first)
+    return partial(build, text_encoder_folder, vision_encoder_folder)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -185,163 +130,6 @@ class TestTagging:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-class TestTraining:
-    def test_gradients(self, kind: str, make: Make):
-        """Of our loss and the mean of a listener's, against finite differences along some directions."""
-        nlp = make(kind, model={"sample": False})
-        component, examples = pipe_of(nlp), tagged_examples(nlp)
-        shim, aligner = get_shim(component.model), aligner_of(nlp)
-        rng = np.random.default_rng(0)
-        wanted = [rng.normal(size=(len(example.predicted), WIDTH)).astype("f") for example in examples]
-        component.update(examples, drop=0.0)
-        (listening,) = component.listeners
-        outputs, answer = listening._outputs, listening._backprop
-        if kind == "tok2vec":
-            answer(wanted)
-        else:
-            data = [tagging.features for tagging in component.predict([example.predicted for example in examples])]
-            gradients = [doc.gradient_of_vectors(d) for doc, d in zip(data, wanted, strict=True)]
-            for output, gradient in zip(outputs, gradients, strict=True):
-                output.model_output["last_hidden_state"] = gradient
-            answer(outputs)
-        aligner.set_dropout(0.0)
-        batch: Any = collate(component.model, examples, [()] * len(examples), None, whole=True)
-
-        def objective() -> float:
-            with torch.no_grad():
-                losses, hidden = aligner.learn(batch.text, allowed=batch.allowed, whole=True)
-                assert hidden is not None
-                vectors = merge_wordpieces([(hidden, batch.text)])
-                heard = (vectors * torch.from_numpy(np.concatenate(wanted))).double().sum() / len(wanted)
-                return float(losses["total"].double() + heard)
-
-        aligner.train()
-        parameters = [p for p in aligner.parameters() if p.grad is not None]
-        assert any(p is aligner.text_encoder.word_embeddings.weight for p in parameters)
-        for seed in range(4):
-            torch.manual_seed(seed)
-            chosen = [p.grad if torch.rand(()) < 0.5 else torch.zeros_like(p) for p in parameters]
-            length = sum(float(g.square().sum()) for g in chosen) ** 0.5  # type: ignore[union-attr]
-            steps = [g / length + 0.2 * torch.randn_like(g) / g.numel() ** 0.5 for g in chosen]  # type: ignore[union-attr,operator]
-            slope = sum(float((p.grad * step).sum()) for p, step in zip(parameters, steps, strict=True))  # type: ignore[operator]
-            size = 3e-4
-            values = []
-            for sign in (1, -2, 1):
-                for p, step in zip(parameters, steps, strict=True):
-                    p.data.add_(step, alpha=sign * size)
-                values.append(objective())
-            assert (values[0] - values[1]) / (2 * size) == pytest.approx(slope, rel=0.01)
-        assert shim.updates._waiting is None or shim.updates._waiting.is_done
-
-    def test_one_backward_pass_for_all(self, kind: str, make: Make, monkeypatch: pytest.MonkeyPatch):
-        nlp = make(kind, ["tagger", "textcat"])
-        passes = []
-        own = torch.autograd.backward
-        monkeypatch.setattr(torch.autograd, "backward", lambda *args: (passes.append(len(args[0])), own(*args)))
-        train(nlp, tagged_examples(nlp), steps=3)
-        assert passes == [2, 2, 2]
-
-    def test_steps_are_the_same_in_both_orders(self, kind: str, make: Make):
-        """`nlp.update` with an optimizer asks for the step before listeners have answered, `spacy train` after it."""
-        results = []
-        for together in (True, False):
-            nlp = make(kind, ["tagger", "textcat"])
-            optimizer = Adam(0.001)
-            for _ in range(3):
-                fix_random_seed(1)
-                examples = tagged_examples(nlp)
-                if together:
-                    nlp.update(examples, sgd=optimizer)
-                    continue
-                nlp.update(examples, sgd=False)
-                for name in nlp.pipe_names:
-                    nlp.get_pipe(name).finish_update(optimizer)
-            results.append(weights_of(nlp))
-        for name, tensor in results[0].items():
-            torch.testing.assert_close(tensor, results[1][name], atol=1e-6, rtol=1e-5)
-
-    def test_listeners_teach_the_encoder(self, kind: str, make: Make):
-        """Also where the component itself has nothing to learn, and the more so the larger the encoder's rate."""
-        moved = []
-        for rate in (0.0, 0.1, 1.0):
-            nlp = make(kind, rate_scales={"encoder": rate})
-            before, examples = weights_of(nlp), tagged_examples(nlp)
-            # A tagger's first output is the same whatever it hears.
-            nlp.update(examples, sgd=Adam(0.01), exclude=["bga_ner"], annotates=["bga_ner"])
-            for example in examples:
-                example.reference.set_ents([], default="missing")
-            nlp.update(examples, sgd=Adam(0.001), drop=0.0)
-            after = weights_of(nlp)
-            name = "text_encoder.model.encoder.layer.0.output.dense.weight"
-            moved.append(float((after[name] - before[name]).abs().mean()))
-            assert torch.equal(after["head.weight"], before["head.weight"])
-        assert moved[0] == 0
-        assert 5 < moved[2] / moved[1] < 20
-
-    def test_listeners_learn(self, kind: str, make: Make):
-        nlp = make(kind, ["tagger", "textcat"])
-        train(nlp, tagged_examples(nlp), steps=60)
-        scores = nlp.evaluate(tagged_examples(nlp))
-        assert (scores["tag_acc"], scores["ents_f"]) == (1.0, 1.0)
-        assert scores["cats_score"] == 1.0
-
-    def test_a_frozen_listener_changes_nothing(self, kind: str, make: Make):
-        """Its step is taken at the latest when the weights are next needed."""
-        results = []
-        for components in (["tagger"], []):
-            nlp = make(kind, components)
-            optimizer = Adam(0.001)
-            for _ in range(2):
-                fix_random_seed(1)
-                nlp.update(tagged_examples(nlp), sgd=optimizer, exclude=["tagger"], drop=0.0)
-            nlp("love paris")
-            results.append(weights_of(nlp))
-        for name, tensor in results[0].items():
-            torch.testing.assert_close(tensor, results[1][name], atol=1e-6, rtol=1e-5)
-
-    def test_frozen_and_annotating(self, kind: str, make: Make):
-        nlp = make(kind)
-        before, optimizer = weights_of(nlp), Adam(0.01)
-        for _ in range(60):
-            nlp.update(tagged_examples(nlp), sgd=optimizer, exclude=["bga_ner"], annotates=["bga_ner"])
-        assert same_weights(weights_of(nlp), before)
-        assert nlp.evaluate(tagged_examples(nlp))["tag_acc"] > 0.9
-
-    def test_annotating_while_learning(self, kind: str, make: Make):
-        """Documents are annotated while their listeners have yet to answer: these still teach the encoder."""
-        results = []
-        for annotates in (["bga_ner"], []):
-            nlp = make(kind)
-            fix_random_seed(1)
-            nlp.update(tagged_examples(nlp), sgd=Adam(0.001), annotates=annotates, drop=0.0)
-            results.append(weights_of(nlp))
-        assert same_weights(*results)
-
-    def test_batches_of_nothing(self, kind: str, make: Make):
-        nlp = make(kind, ["tagger", "textcat"])
-        empty = [Doc(nlp.vocab, words=words) for words in ([], ["\n"], ["\u200d"])]
-        for docs in (empty, [*empty, *(example.reference for example in tagged_examples(nlp))]):
-            for doc in docs:
-                doc.cats = {"LONG": 0.0, "SHORT": 1.0}
-            examples = [Example(Doc(nlp.vocab, words=[token.text for token in doc]), doc) for doc in docs]
-            losses = nlp.update(examples, sgd=Adam(0.001))
-            assert np.isfinite([*losses.values()]).all()
-
-    def test_gradients_accumulate(self, kind: str, make: Make):
-        nlp = make(kind)
-        examples = tagged_examples(nlp)
-        gradients = []
-        for parts in ([examples], [examples[:2], examples[2:]]):
-            for part in parts:
-                for name in nlp.pipe_names:
-                    nlp.get_pipe(name).update(part, drop=0.0)
-            weight = aligner_of(nlp).text_encoder.word_embeddings.weight
-            gradients.append(weight.grad.clone())
-            weight.grad = None
-        assert all(gradient.abs().sum() > 0 for gradient in gradients)
-
-
-@pytest.mark.parametrize("kind", KINDS)
 class TestReplacing:
     def test_a_copy_tags_as_before_and_learns_by_itself(self, kind: str, make: Make, tmp_path: Path):
         nlp = make(kind, ["tagger", "textcat"])
@@ -366,6 +154,19 @@ class TestReplacing:
         assert own.rate_scales["encoder"] == pipe_of(loaded)._shim.rate_scales["encoder"] == 0.1
         assert not same_weights(own.aligner.state_dict(), before)
         assert loaded.evaluate(tagged_examples(loaded))["tag_acc"] == 1.0
+
+    def test_its_processes_have_a_thread_each(self, kind: str, make: Make):
+        """Those of torch don't survive a fork: a worker would wait for them forever."""
+        nlp = make(kind)
+        nlp.replace_listeners("bga_ner", "tagger", ["model.tok2vec"])
+        nlp.add_pipe("note_threads")
+        torch.set_num_threads(2)
+        try:
+            with nlp.select_pipes(enable=["tagger", "note_threads"]):
+                docs = list(nlp.pipe(TEXTS, n_process=2, batch_size=3))
+        finally:
+            torch.set_num_threads(1)
+        assert {doc.user_data["threads"] for doc in docs} == {1}
 
     def test_its_config_can_be_trained_from(self, kind: str, make: Make):
         nlp = make(kind)
@@ -437,7 +238,7 @@ class TestTransformerData:
         with pytest.raises(BGAError, match=r"\[B231\].*spacy_bga\[spacy-transformers\]"):
             spacy.blank("en").add_pipe("bga_ner", config=text_only_config | {"set_trf_data": True})
 
-    @pytest.mark.skipif(not TRANSFORMERS, reason="spacy-transformers")
+    @pytest.mark.skipif(not TRANSFORMERS, reason="needs spacy-transformers")
     def test_as_spacy_transformers_has_it(self, make: Make):
         nlp = make("tok2vec", [], set_trf_data=True)
         doc = nlp("love zed paris")
@@ -463,13 +264,36 @@ def test_what_words_look_like_is_heard_as_well(make: Make):
     aligner.words.pictured.fill_(True)
     torch.nn.init.normal_(aligner.words.axes)
     doc = nlp.make_doc("kevin  zed")
-    (tagging,) = pipe_of(nlp).predict([doc])
-    vectors = tagging.features.token_vectors()
-    assert vectors.shape == (3, WIDTH + components)
     shim = get_shim(pipe_of(nlp).model)
     pieces = [shim.wordpieces.split_doc(doc, content_tokens(doc))]
-    with torch.inference_mode():
-        expected = aligner.imagined([shim.wordpieces.batch(pieces, shim.wordpieces.windows(pieces))])
-    np.testing.assert_allclose(vectors[[0, 2], WIDTH:], expected.numpy(), atol=1e-5)
-    assert not vectors[1].any()
+    text = shim.wordpieces.batch(pieces, shim.wordpieces.windows(pieces))
+    with torch.no_grad():
+        expected = aligner.words.components(aligner.eval().imagine([text]), text.word_keys) * 0.7
+    assert expected.abs().min() > 0
+    for _ in range(2):  # as generated, and as remembered
+        (tagging,) = pipe_of(nlp).predict([doc])
+        vectors = tagging.features.token_vectors()
+        assert vectors.shape == (3, WIDTH + components)
+        np.testing.assert_allclose(vectors[[0, 2], WIDTH:], expected.numpy(), atol=1e-5)
+        assert not vectors[1].any()
     train(nlp, tagged_examples(nlp), steps=2)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_words_are_generated_once_for_all(make: Make, monkeypatch: pytest.MonkeyPatch, precision: str):
+    """For the entity tagger and for listeners, and not again in the next text."""
+    nlp = make("tok2vec", model=V2 | {"words": True}, images=True, precision=precision)
+    words = aligner_of(nlp).words
+    assert words is not None
+    generated: list[int] = []
+    forward = words.forward
+    monkeypatch.setattr(words, "forward", lambda embedded: (generated.append(len(embedded)), forward(embedded))[1])
+    nlp("kevin zed")
+    assert not generated  # nothing is read of them yet
+    words.trust.fill_(0.7)
+    words.pictured.fill_(True)
+    torch.nn.init.normal_(words.axes)
+    first = nlp("kevin zed").tensor
+    assert generated == [BLOCK]
+    np.testing.assert_array_equal(nlp("zed kevin").tensor[::-1, WIDTH:], first[:, WIDTH:])
+    assert generated == [BLOCK]
