@@ -150,8 +150,8 @@ class SharedUpdate:
     """A step of training that waits for listeners: what they learn reaches the encoder in the same backward pass as
     what the component learns itself.
 
-    The losses of spaCy's components are sums over documents, ours is their mean. A sum of some hundred tokens would leave
-    little of ours, so that the mean is taken of each listener's as well, over the documents that it learns from.
+    The losses of spaCy's components are sums over documents, ours is their mean. A sum of some hundred tokens would
+    leave little of ours, so that the mean is taken of each listener's as well, over the documents that it learns from.
 
     features (BatchFeatures): Those of the batch. docs (Sequence[Doc]): Its documents.
     backward (Callable): Adds gradients, given that of each chunk of features. listeners (Sequence[Model]): Who listens.
@@ -166,7 +166,7 @@ class SharedUpdate:
     ):
         self._features = features
         self._backward = backward
-        self._docs = {id(doc) for doc in docs}
+        self._docs = {id(doc): doc for doc in docs}  # held, lest a new document gets the place of an old one
         self._waiting = {id(listener) for listener in listeners}
         self._gradients: list[Any] = [None] * len(docs)
         self.is_heard = False  # whether any listener has answered
@@ -178,7 +178,7 @@ class SharedUpdate:
 
     def is_of(self, docs: Sequence[Doc]) -> bool:
         """RETURNS (bool): Whether one of these documents is of the batch."""
-        return any(id(doc) in self._docs for doc in docs)
+        return not self.is_done and any(id(doc) in self._docs for doc in docs)
 
     def finish(self) -> None:
         """Go back through the encoder with what listeners have said so far. Nothing, if that is done."""
@@ -188,7 +188,8 @@ class SharedUpdate:
         self._backward(self._features.gradients(self._gradients))
         if self.on_done is not None:
             self.on_done()
-        del self._backward, self._features, self._gradients  # the listeners may keep this for long
+        # The listeners may keep this for long.
+        del self._backward, self._features, self._gradients, self._docs
 
     def _exchange(self, listener: Model) -> tuple[list[Any], Callable[[list[Any]], list[Doc]]]:
         """RETURNS (tuple[list[Any], Callable]): What a listener gets, and what takes its gradients."""
@@ -253,8 +254,8 @@ class UpdateQueue:
             self._waiting = None
             update.finish()
 
-    def __deepcopy__(self, memory: dict[int, Any]) -> UpdateQueue:
-        return UpdateQueue()  # a copied model has nothing to do with it
+    def __reduce__(self) -> tuple[type[UpdateQueue], tuple[()]]:
+        return UpdateQueue, ()  # what is copied or sent to another process has nothing to do with it
 
 
 def install_trf_data() -> None:

@@ -68,6 +68,7 @@ class BGAShim(Shim):
         self.is_loaded = False
         self._optimizer = None
         self.graph.drop()
+        self.updates = UpdateQueue()  # a step that waits is of the aligner before
 
     @staticmethod
     def _move(aligner: BGAModel, device: torch.device) -> BGAModel:
@@ -93,6 +94,7 @@ class BGAShim(Shim):
     def _forget(self) -> None:
         self._model = self.tokenizer = self._optimizer = None
         self.graph.drop()
+        self.updates = UpdateQueue()
 
     def prepare_update(self, dropout: float) -> None:
         """Freeze what has no learning rate, and set the dropout of the rest.
@@ -132,6 +134,7 @@ class BGAShim(Shim):
         state (Mapping[str, Tensor]): Raises a ValueError or a RuntimeError if it doesn't fit the aligner.
         optimizer (Optimizer): spaCy's optimizer.
         """
+        self.updates = UpdateQueue()  # a step that waits is of the weights before
         parts: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "optimizer": {}}
         for key, tensor in state.items():
             kind, _, name = key.partition("/")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import pickle
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import fix_random_seed
@@ -17,7 +21,7 @@ from thinc.api import Adam
 from spacy_bga.aligner.windows import merge_wordpieces
 from spacy_bga.pipeline.bridge import collate, get_shim
 from tests.pipeline.conftest import aligner_of, pipe_of, train
-from tests.pipeline.listening import KINDS, WIDTH, Make, build, same_weights, tagged_examples, weights_of
+from tests.pipeline.listening import KINDS, TEXTS, WIDTH, Make, build, same_weights, tagged_examples, weights_of
 
 
 @pytest.fixture
@@ -180,3 +184,41 @@ class TestTraining:
             gradients.append(weight.grad.clone())
             weight.grad = None
         assert all(gradient.abs().sum() > 0 for gradient in gradients)
+
+
+class TestWaiting:
+    """A step whose listener never answers, as a frozen one does, is taken when the weights are next needed."""
+
+    @pytest.fixture
+    def nlp(self, make: Make) -> Language:
+        nlp = make("tok2vec")
+        nlp.update(tagged_examples(nlp), sgd=Adam(0.01), exclude=["tagger"], drop=0.0)
+        return nlp
+
+    def test_new_documents_are_none_of_its_own(self, nlp: Language):
+        """Also where Python gives them the places in memory that those had."""
+        waiting = get_shim(pipe_of(nlp).model).updates._waiting
+        assert waiting is not None
+        gc.collect()
+        assert not waiting.is_of([nlp.make_doc(text) for text in TEXTS * 300])
+
+    def test_a_copy_has_none(self, nlp: Language):
+        updates = get_shim(pipe_of(nlp).model).updates
+        assert updates._waiting is not None
+        assert copy.deepcopy(updates)._waiting is pickle.loads(pickle.dumps(updates))._waiting is None
+
+    def test_weights_that_are_loaded_take_none(self, nlp: Language, make: Make):
+        saved = make("tok2vec")
+        expected = weights_of(saved)
+        pipe_of(nlp).from_bytes(pipe_of(saved).to_bytes())
+        nlp("love paris")
+        assert same_weights(expected, weights_of(nlp))
+
+    def test_training_that_is_resumed_takes_none(self, nlp: Language, make: Make):
+        state = get_shim(pipe_of(make("tok2vec")).model).training_state()
+        shim = get_shim(pipe_of(nlp).model)
+        shim.load_training_state(state, Adam(0.01))
+        nlp.update(tagged_examples(nlp), sgd=Adam(0.0), exclude=["tagger"], drop=0.0)
+        nlp("love paris")
+        for name, tensor in aligner_of(nlp).state_dict().items():
+            assert torch.equal(tensor, state[f"weights/{name}"]), name

@@ -166,7 +166,7 @@ def test_patience_is_remembered(run: Train, tmp_path: Path, monkeypatch: pytest.
         assert_same(expected, run(f"from-{step}", resume=True, settings=settings))
 
 
-@pytest.mark.skipif(find_spec("spacy_transformers") is None, reason="spacy-transformers")
+@pytest.mark.skipif(find_spec("spacy_transformers") is None, reason="needs spacy-transformers")
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # of spacy-transformers
 def test_a_transformer_of_spacys(
     run: Train, project: Path, text_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
