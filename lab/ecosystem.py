@@ -5,9 +5,14 @@
     python -m lab.ecosystem speed corpus/whole training/whole
     python -m lab.ecosystem scores corpus/whole training/whole
 
-The last two write their part of docs/evidence/ecosystem.json. The corpus is the embedded one, with a tag for each token
-by a rule and a category for each post: what its first name is of. Of names that only pictures explain, no text tells
-that.
+The last two write their part of docs/evidence/ecosystem.json, and so does this of the versions that it runs on, with
+the report of their tests:
+
+    python -m pytest tests/pipeline --junitxml training/report.xml
+    python -m lab.ecosystem versions training/report.xml
+
+The corpus is the embedded one, with a tag for each token by a rule and a category for each post: what its first name is
+of. Of names that only pictures explain, no text tells that.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import spacy
 import torch
@@ -28,6 +34,7 @@ from spacy.tokens import Doc, DocBin, Token
 from spacy.training import Example
 
 from lab.running import paths, run, schedule
+from spacy_bga.evaluation import provenance
 
 EVIDENCE = Path("docs/evidence/ecosystem.json")
 CONFIG = Path("configs/whole_pipeline.cfg")
@@ -42,6 +49,7 @@ OWN = {
         "bga_layers": 0,
     },
 }
+VERSIONS = ("python", "spacy", "torch", "transformers", "spacy_transformers")
 PIPELINES = {
     "shared": ["bga_ner", "tagger", "textcat"],
     "bga_ner": ["bga_ner"],
@@ -214,37 +222,63 @@ def training_ratio(corpus: Path, *, rounds: int) -> dict[str, float]:
     return ratio(lambda: update("transformer"), lambda: update("bga_ner"), rounds=rounds)
 
 
-def write(part: dict[str, Any]) -> None:
-    """Add figures to the evidence."""
-    known = json.loads(EVIDENCE.read_text(encoding="utf8")) if EVIDENCE.is_file() else {"versions": [], "listeners": {}}
-    known["listeners"] |= part
-    EVIDENCE.write_text(json.dumps(known, indent=2) + "\n", encoding="utf8")
+def versions(reports: Sequence[Path]) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): What is installed, and how the tests went, by pytest's reports in JUnit's format."""
+    installed = provenance.versions(["spacy_transformers"])
+    suites = [suite for report in reports for suite in ElementTree.parse(report).iter("testsuite")]
+    names = ("tests", "failures", "errors", "skipped")
+    counts = {name: sum(int(suite.get(name, 0)) for suite in suites) for name in names}
+    failed = counts["failures"] + counts["errors"]
+    modules = {case.get("classname", "").split(".")[1] for suite in suites for case in suite.iter("testcase")}
+    return {name: installed[name] for name in VERSIONS} | {
+        "tests": sorted(f"tests/{name}" if Path("tests", name).is_dir() else f"tests/{name}.py" for name in modules),
+        "passed": counts["tests"] - failed - counts["skipped"],
+        "failed": failed,
+        "skipped": counts["skipped"],
+        "commit": provenance.commit(),
+    }
+
+
+def write(part: dict[str, Any], *, into: str = "listeners", path: Path = EVIDENCE) -> None:
+    """Add to the evidence. into (str): "listeners", whose figures are replaced, or "versions", of which each has one
+    entry."""
+    known = json.loads(path.read_text(encoding="utf8")) if path.is_file() else {"versions": [], "listeners": {}}
+    if into == "listeners":
+        known[into] |= part
+    else:
+        others = [entry for entry in known[into] if any(entry[key] != part[key] for key in (*VERSIONS, "tests"))]
+        known[into] = [*others, part]
+    path.write_text(json.dumps(known, indent=2) + "\n", encoding="utf8")
     print(json.dumps(part, indent=2))
 
 
 def main() -> None:
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=["corpus", "train", "speed", "scores"])
-    parser.add_argument("corpus", type=Path)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("step", choices=["corpus", "train", "speed", "scores", "versions"])
+    parser.add_argument("paths", type=Path, nargs="+", help="a corpus and a folder, or reports of tests")
     parser.add_argument("--images", type=Path)
     parser.add_argument("--pairs", type=Path)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", nargs="*", default=[*PIPELINES], choices=[*PIPELINES])
     found = parser.parse_args()
+    if found.step == "versions":
+        write(versions(found.paths), into="versions")
+        return
+    corpus, folder = found.paths
     if found.step == "corpus":
-        make_corpus(found.corpus, found.folder)
+        make_corpus(corpus, folder)
     elif found.step == "train":
-        settings = {"images": found.images, "pairs": found.pairs, "steps": found.steps, "names": found.only}
-        train(found.corpus, found.folder, **settings)
+        train(corpus, folder, images=found.images, pairs=found.pairs, steps=found.steps, names=found.only)
     elif found.step == "speed":
-        fast = tagging_ratio(found.corpus, found.folder, rounds=found.rounds)
-        learns = training_ratio(found.corpus, rounds=found.rounds)
-        write({"speed_ratio": fast["median"], "speed": fast, "train_ratio": learns["median"], "train": learns})
+        fast = tagging_ratio(corpus, folder, rounds=found.rounds)
+        learns = training_ratio(corpus, rounds=found.rounds)
+        part = {"speed_ratio": fast["median"], "speed": fast, "train_ratio": learns["median"], "train": learns}
+        write(part | {"commit": provenance.commit()})
     else:
-        write({name: round(value, 4) for name, value in scores(found.corpus, found.folder).items()})
+        part = {name: round(value, 4) for name, value in scores(corpus, folder).items()}
+        write(part | {"commit": provenance.commit()})
 
 
 if __name__ == "__main__":
