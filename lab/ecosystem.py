@@ -1,7 +1,7 @@
 """One encoder for a whole pipeline: what its components score and how fast they are, against an encoder each.
 
     python -m lab.ecosystem corpus corpus/embedded corpus/whole
-    python -m lab.ecosystem train corpus/whole training/whole --images assets/embedded/images --pairs corpus/embedded
+    python -m lab.ecosystem train corpus/whole training/whole --images assets/embedded --pairs corpus/embedded
     python -m lab.ecosystem speed corpus/whole training/whole
     python -m lab.ecosystem scores corpus/whole training/whole
 
@@ -111,9 +111,10 @@ def config_of(name: str, target: Path) -> Path:
 
 
 def train(corpus: Path, folder: Path, *, images: Path, pairs: Path, steps: int, names: Sequence[str]) -> None:
-    """Train some of `PIPELINES`."""
+    """Train some of `PIPELINES`. images (Path): The image root of the pairs, and its folder `images` that of posts."""
     for name in names:
-        places: dict[str, Path] = {"train": corpus / "train.spacy", "dev": corpus / "dev.spacy", "images": images}
+        places: dict[str, Path] = {"train": corpus / "train.spacy", "dev": corpus / "dev.spacy"}
+        places["images"] = images / "images"
         if "bga_ner" in PIPELINES[name]:
             features = folder / "features"
             places |= {"pairs": pairs / "pairs.spacy", "pair_images": images, "features": features}
