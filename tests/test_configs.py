@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 import spacy
 import torch
+from spacy.tokens import DocBin
 from spacy.training.initialize import init_nlp
 from spacy.util import load_config, registry
-from transformers import CLIPVisionConfig, CLIPVisionModel
+from transformers import AutoConfig, CLIPVisionConfig, CLIPVisionModel
 
+from lab.ecosystem import annotate
 from spacy_bga.corpus.convert import convert
 
 ROOT = Path(__file__).parent.parent
-CONFIGS = ("starter", "text_only", "paper", "tiny", "align")
+CONFIGS = ("starter", "text_only", "paper", "tiny", "align", "whole_pipeline")
 EMBEDDED = ROOT / "assets" / "embedded"
 
 
@@ -34,6 +36,8 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
     convert(EMBEDDED / "train.txt", folder / "train.spacy", images=EMBEDDED / "images", limit=24)
+    posts = DocBin().from_disk(folder / "train.spacy").get_docs(spacy.blank("en").vocab)
+    DocBin(docs=map(annotate, posts), store_user_data=True).to_disk(folder / "train.spacy")  # for whole_pipeline.cfg
     convert(EMBEDDED / "pairs.jsonl", folder / "pairs.spacy", images=EMBEDDED, limit=8)
     return folder
 
@@ -51,7 +55,10 @@ def overrides(name: str, corpus: Path, text: Path, vision: Path) -> dict:
         settings["paths.images"] = str(EMBEDDED / "images")
         settings["components.bga_ner.model.vision_encoder"] = str(vision)
         settings["components.bga_ner.model.image_size"] = 32
-    if name in ("starter", "tiny"):
+    if name == "whole_pipeline":
+        width = AutoConfig.from_pretrained(text).hidden_size + 16  # and `word_components`
+        settings |= {f"components.{part}.model.tok2vec.width": width for part in ("tagger", "textcat")}
+    if name in ("starter", "tiny", "whole_pipeline"):
         settings["paths.pairs"] = str(corpus / "pairs.spacy")
         settings["corpora.train.pairs.images"] = str(EMBEDDED)
     if name == "align":
@@ -85,7 +92,7 @@ def test_it_trains(name, corpus, text_encoder_folder, vision_encoder_folder, cli
     changed = {key for key, tensor in aligner.state_dict().items() if not torch.equal(tensor, before[key])}
     assert any(key.startswith("text_encoder.") for key in changed) == (name != "align")  # which leaves it as it was
     assert any(key.startswith("visual.encoder.") for key in changed) == (name == "paper")
-    assert any(key.startswith("words.") for key in changed) == (name in ("starter", "align"))
+    assert any(key.startswith("words.") for key in changed) == (name in ("starter", "align", "whole_pipeline"))
     assert any(key.startswith("generators.") for key in changed) == (name in ("paper", "tiny"))
     if name == "align":  # what it learns is where the others begin, be it with other labels
         later = overrides("starter", corpus, text_encoder_folder, vision) | {
