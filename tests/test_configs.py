@@ -94,6 +94,8 @@ def test_it_trains(name, corpus, text_encoder_folder, vision_encoder_folder, cli
     assert any(key.startswith("visual.encoder.") for key in changed) == (name == "paper")
     assert any(key.startswith("words.") for key in changed) == (name in ("starter", "align", "whole_pipeline"))
     assert any(key.startswith("generators.") for key in changed) == (name in ("paper", "tiny"))
+    if name == "whole_pipeline":  # pairs have no categories
+        assert nlp.get_pipe("textcat").support_missing_values
     if name == "align":  # what it learns is where the others begin, be it with other labels
         later = overrides("starter", corpus, text_encoder_folder, vision) | {
             "paths.aligner": str(tmp_path / "out" / "model-last")
