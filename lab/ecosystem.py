@@ -135,6 +135,8 @@ def scores(corpus: Path, folder: Path) -> dict[str, float]:
         "tagger_acc_own": found["tagger"]["tag_acc"],
         "textcat_f_shared": found["shared"]["cats_macro_f"],
         "textcat_f_own": found["textcat"]["cats_macro_f"],
+        "textcat_auc_shared": found["shared"]["cats_macro_auc"],
+        "textcat_auc_own": found["textcat"]["cats_macro_auc"],
         "ents_f_alone": found["bga_ner"]["ents_f"],
         "ents_f_shared": found["shared"]["ents_f"],
     }
