@@ -278,10 +278,10 @@ def main() -> None:
         fast = tagging_ratio(corpus, folder, rounds=found.rounds)
         learns = training_ratio(corpus, rounds=found.rounds)
         part = {"speed_ratio": fast["median"], "speed": fast, "train_ratio": learns["median"], "train": learns}
-        write(part | {"commit": provenance.commit()})
+        write(part | {"speed_commit": provenance.commit()})
     else:
         part = {name: round(value, 4) for name, value in scores(corpus, folder).items()}
-        write(part | {"commit": provenance.commit()})
+        write(part | {"scores_commit": provenance.commit()})
 
 
 if __name__ == "__main__":
