@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from safetensors.torch import load_file, save
@@ -23,12 +23,12 @@ from spacy_bga.aligner.layer import BGALayer, Sampled
 from spacy_bga.aligner.layout import lay_out_for_tagging
 from spacy_bga.aligner.losses import match
 from spacy_bga.aligner.packing import arrange
+from spacy_bga.aligner.reading import Context, WordReading
 from spacy_bga.aligner.text_encoder import TextEncoder
 from spacy_bga.aligner.vision_encoder import VisionEncoder
 from spacy_bga.aligner.visual import VisualBatch, VisualBranch, VisualStates
 from spacy_bga.aligner.weights import check_weights, undrawn_weights
-from spacy_bga.aligner.windows import TextBatch, merge_wordpieces, pad_documents, sum_word_keys
-from spacy_bga.aligner.word_memory import in_blocks
+from spacy_bga.aligner.windows import TextBatch, merge_wordpieces, pad_documents
 from spacy_bga.aligner.words import WordGenerator, WordReader
 from spacy_bga.errors import BGAError, Errors, reason
 
@@ -38,10 +38,9 @@ VISUAL_PREFIX = "visual."
 MEMORY_PREFIX = "visual.memories."  # of past images, by the removed setting `contrast_memory`
 
 Losses = dict[str, Tensor]
-Context = Literal["generated", "zero", "swapped"]
 
 
-class BGAModel(nn.Module):
+class BGAModel(WordReading):
     """BGA-MNER (arXiv 2308.02570).
 
     The text attends to visual features that it generates itself, so that tagging needs no image: images reach
@@ -219,36 +218,11 @@ class BGAModel(nn.Module):
             states.leave(number, layer.to_vision(pseudo_text), text.valid)
         return visual, terms
 
-    def _draw_veiled(self, text: TextBatch, allowed: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """While training, the text encoder doesn't get to see some words of entities that pictures have shown, as many
-        as pictures can stand in for: it shouldn't know by heart what is to be read. Of the others, nothing is read
-        meanwhile: beside what is known by heart, little of it would be needed, and for a new name that is too little.
-
-        RETURNS (tuple[Optional[Tensor], Optional[Tensor]]): (tokens,) bool, which words are hidden, and of which what
-            they look like is read; None for none, and for all.
-        """
-        if self.words is None or not self.reads or not self.training:
-            return None, None
-        entities, mask = ~allowed[..., 0], pad_documents(allowed.new_zeros(text.n_tokens), text.lengths)[1]
-        chosen = entities[mask] & self.words.knows(text.word_keys)
-        veiled = chosen & (torch.rand_like(chosen, dtype=torch.float) < self.words.trust)
-        return veiled, veiled | ~chosen
-
     def _encode_some(self, text: TextBatch, windows: Tensor) -> Tensor:
         """RETURNS (Tensor): (W, n, d) features of the wordpieces of some windows; zeros for the others, which without
         BGA layers have nothing to learn from them."""
         hidden = self.encode(text.select(windows)).hidden
         return hidden.new_zeros(*text.ids.shape, hidden.shape[-1]).index_copy(0, windows, hidden)
-
-    def imagine(self, texts: Iterable[TextBatch]) -> Tensor:
-        """RETURNS (Tensor): (tokens, d_v) what each word looks like, by itself. texts: as chunks of `tag`."""
-        assert self.words is not None
-        return self.words(self._embed_words(texts))
-
-    def _embed_words(self, texts: Iterable[TextBatch]) -> Tensor:
-        """RETURNS (Tensor): (tokens, e) the mean embedding of each word's wordpieces."""
-        table = self.text_encoder.word_embeddings
-        return merge_wordpieces((table(text.ids), text) for text in texts)
 
     def _match(self, text: TextBatch, images: VisualBatch, stages: Sequence[Stage]) -> Tensor:
         """RETURNS (Tensor): How well words explain the patches of their images, see `losses.match`."""
@@ -276,68 +250,6 @@ class BGAModel(nn.Module):
         if not self.reads:
             return scores
         return scores + (self._read([text]) if read is None else self._read([text]) * read.unsqueeze(-1))
-
-    @property
-    def reads(self) -> bool:
-        """Whether the tagger has a use for what words look like."""
-        return self.words is not None and bool(self.words.trust)
-
-    def forget(self) -> None:
-        """Forget what is remembered from one text to the next: weights were written to, and PyTorch may not have
-        counted that; see `WordMemory`."""
-        if self.words is not None:
-            self.words.memory.forget()
-
-    def _read(self, texts: Sequence[TextBatch]) -> Tensor:
-        """RETURNS (Tensor): (tokens, L) what the tagger reads of what words look like."""
-        assert self.reader is not None
-        if self._is_recalled:
-            return self._recall(texts)[:, : self.head.out_features]
-        return self.reader(self.dropout(self.imagined(texts)))
-
-    @torch.no_grad()
-    def imagined(self, texts: Sequence[TextBatch]) -> Tensor:
-        """RETURNS (Tensor): (tokens, K) what there is to read of what words look like, as far as it is to be trusted.
-        What they look like is for images to say, so that no gradient goes there."""
-        assert self.words is not None
-        if not self.reads:
-            return self.words.axes.new_zeros(texts[0].n_tokens, self.words.axes.shape[1])
-        if self._is_recalled:
-            return self._recall(texts)[:, self.head.out_features :]
-        return self._shown(self.words.components(self.imagine(texts), sum_word_keys(texts))) * self.words.trust
-
-    @property
-    def _is_recalled(self) -> bool:
-        return self.context == "generated" and not self.training
-
-    def _recall(self, texts: Sequence[TextBatch]) -> Tensor:
-        """RETURNS (Tensor): (tokens, L + K) what the tagger reads of words, and beside it what it reads that from,
-        which listeners get; see `WordMemory`."""
-        assert self.words is not None
-        assert self.reader is not None
-        keys = sum_word_keys(texts)
-        own = (self.reader.weight, self.text_encoder.word_embeddings.weight, *self.words.weights)
-        return self.words.memory.recall(keys, own, partial(self._read_some, texts, keys))
-
-    def _read_some(self, texts: Sequence[TextBatch], keys: Tensor, chosen: Tensor) -> Tensor:
-        """RETURNS (Tensor): (M, L + K) the same of the chosen ones of the words (tokens,), bool. Nothing is generated
-        for those without a picture: of them, nothing is read."""
-        assert self.words is not None
-        assert self.reader is not None
-        pictured = chosen & self.words.knows(keys)
-        nothing = self.words.axes.new_zeros(len(keys), self.words.axes.shape[1])
-        scores = self.reader(nothing)
-        found = torch.cat([scores, nothing.to(scores)], dim=-1)
-        if pictured.any():
-            read = partial(self._read_block, self.words, self.reader)
-            embedded = self._embed_words(text.words(pictured) for text in texts)
-            found[pictured] = in_blocks(read, embedded, keys[pictured])
-        return found[chosen]
-
-    def _read_block(self, words: WordGenerator, reader: WordReader, embedded: Tensor, keys: Tensor) -> Tensor:
-        with torch.no_grad():
-            components = words.components(words(embedded), keys) * words.trust
-        return torch.cat([reader(components), components], dim=-1)
 
     @torch.inference_mode()
     def tag(
@@ -396,13 +308,6 @@ class BGAModel(nn.Module):
         """RETURNS (Tensor): Negative log likelihood, the mean over the annotated documents (B,)."""
         emissions, mask = pad_documents(self.emissions(hidden, text, read=read), text.lengths)
         return self.crf(emissions[annotated], allowed[annotated], mask[annotated]).mean()
-
-    def _shown(self, generated: Tensor) -> Tensor:
-        if self.context == "zero":
-            return torch.zeros_like(generated)
-        if self.context == "swapped":
-            return generated.roll(1, dims=0)
-        return generated
 
     def drop_visual_branch(self) -> None:
         """Leave out what only training from images needs."""
