@@ -2,10 +2,11 @@
 
     python -m lab.real --posts FOLDER --catalogue names.jsonl           # five seeds, 300 labels and all
     python -m lab.real --posts FOLDER --catalogue names.jsonl --names today         # the same names as they are
-    python -m lab.real --evidence          # docs/evidence/real.json of all that is recorded
+    python -m lab.real --evidence          # docs/evidence/real.json and docs/real.md of all that is recorded
 
 FOLDER holds train.txt, valid.txt and test.txt of Twitter-2017; names.jsonl has "image", "text" and "type" of each
 picture, which lie beside it. A run leaves one JSON in docs/runs/real, and is not done again while it is there.
+The page needs scipy.
 """
 
 from __future__ import annotations
@@ -21,16 +22,18 @@ from typing import Any
 import spacy
 from spacy.tokens import Doc, DocBin
 
+from lab.real_page import render
 from lab.running import paths, run, schedule
 from lab.tomorrow import generate
 from spacy_bga.evaluation.bootstrap import precision_recall_f1
 from spacy_bga.evaluation.judged import judge_corpus, squeeze
 from spacy_bga.evaluation.provenance import commit
-from spacy_bga.evaluation.records import read_json, write_json
+from spacy_bga.evaluation.records import read_json, write_json, write_text
 from spacy_bga.evaluation.tagging import load_pipeline
 
 RECORDS = Path("docs/runs/real")
 EVIDENCE = Path("docs/evidence/real.json")
+PAGE = Path("docs/real.md")
 WORK = Path("training/real")
 SIZES = {"300": (300, 228), "all": (0, 844)}  # labelled tweets, and updates of 16
 ARMS = ("text_only", "self_training", "bga", "bga_shuffled")
@@ -192,6 +195,7 @@ def main(arguments: Sequence[str]) -> None:
         bench = Bench(given.posts, given.catalogue, seed, given.names, tuple(given.overrides), given.variant)
         do(bench, given.sizes, given.arms)
     write_json(EVIDENCE, {**(read_json(EVIDENCE) or {}), **evidence(), "commit": commit()})
+    write_text(PAGE, render(read_json(EVIDENCE) or {}))
 
 
 if __name__ == "__main__":
