@@ -21,13 +21,30 @@ def partial_correlation(given: Tensor, added: Tensor, target: Tensor) -> float:
     """
     if len(target) < 3:
         return 0.0
+    left = unexplained(_scaled(given.double()), _scaled(target.double()))
+    gain = left - unexplained_by_both(given, added, target)
+    return float(gain.sum() / left.sum()) ** 0.5 if is_sure(gain) else 0.0
+
+
+def tells_more(one: Tensor, other: Tensor, given: Tensor, target: Tensor) -> bool:
+    """RETURNS (bool): Whether a target is better predicted from features (n, d) with the one (n, K) beside them than
+    with the other (n, K), by more than twice the standard error of the difference."""
+    if len(target) < 3:
+        return False
+    return is_sure(unexplained_by_both(given, other, target) - unexplained_by_both(given, one, target))
+
+
+def is_sure(gain: Tensor) -> bool:
+    """RETURNS (bool): Whether the mean of gains (n,) is more than twice its standard error."""
+    return bool(gain.mean() > 2 * gain.std() / len(gain) ** 0.5)
+
+
+def unexplained_by_both(given: Tensor, added: Tensor, target: Tensor) -> Tensor:
+    """RETURNS (Tensor): (n,) what given features (n, d) and added ones (n, K), at the best of `WEIGHTS`, leave
+    unexplained of a target (n, L)."""
     given, added, target = (_scaled(part.double()) for part in (given, added, target))
-    alone = unexplained(given, target)
     choices = [unexplained(torch.cat([given, weight * added], dim=1), target) for weight in WEIGHTS]
-    gain = alone - min(choices, key=lambda errors: float(errors.sum()))
-    if gain.mean() <= 2 * gain.std() / len(gain) ** 0.5:
-        return 0.0
-    return float(gain.sum() / alone.sum()) ** 0.5
+    return min(choices, key=lambda errors: float(errors.sum()))
 
 
 def unexplained(features: Tensor, target: Tensor) -> Tensor:

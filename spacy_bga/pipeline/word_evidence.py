@@ -12,7 +12,7 @@ from thinc.api import Model
 from torch import Tensor
 
 from spacy_bga.aligner.model import BGAModel
-from spacy_bga.aligner.partial_correlation import partial_correlation
+from spacy_bga.aligner.partial_correlation import partial_correlation, tells_more
 from spacy_bga.aligner.windows import word_keys
 from spacy_bga.pipeline.bridge import get_shim
 from spacy_bga.pipeline.tags import allowed_tags, content_tokens
@@ -53,26 +53,27 @@ def weigh_words(model: Model, examples: Sequence[Example], pictured: Sequence[bo
     judged = (generator.knows(keys) & (counts.sum(1) > 0).to(shim.device)).nonzero().flatten()[:MOST_WORDS]
     counts = counts[judged.cpu()]
 
-    def trusted(colouring: Tensor | None) -> float:
-        generator.fit(features, colouring=colouring)
-        shown = generator.components(features[judged], keys[judged]).cpu()
-        return partial_correlation(embedded[judged].cpu(), shown, counts / counts.sum(1, keepdim=True))
+    shares = counts / counts.sum(1, keepdim=True)
+    seen = embedded[judged].cpu()
 
-    # Kinds are told by that in which images differ most, or by details that whitening has brought out: labels decide.
-    ways = _ways(aligner)
-    trusts = [trusted(way) for way in ways]
-    trust = max(trusts)
-    generator.fit(features, colouring=ways[trusts.index(trust)])
+    def fit(colouring: Tensor | None) -> Tensor:
+        generator.fit(features, colouring=colouring)
+        return generator.components(features[judged], keys[judged]).cpu()
+
+    # Kinds are told by details that whitening has brought out, or by that in which images differ most: labels decide.
+    shown, colouring = fit(None), _colouring(aligner)
+    if colouring is not None:
+        coloured = fit(colouring)
+        shown = coloured if tells_more(coloured, shown, seen, shares) else fit(None)
+    trust = partial_correlation(seen, shown, shares)
     generator.trust.fill_(trust)
     return trust, len(judged)
 
 
-def _ways(aligner: BGAModel) -> list[Tensor | None]:
-    """RETURNS (list[Optional[Tensor]]): What features may be multiplied by before their principal components are found,
-    see `WordGenerator.fit`."""
+def _colouring(aligner: BGAModel) -> Tensor | None:
+    """RETURNS (Optional[Tensor]): What undoes the whitening of features, see `WordGenerator.fit`."""
     standardizer = None if aligner.visual is None else aligner.visual.standardizer
-    colouring = None if standardizer is None else standardizer.colouring
-    return [None] if colouring is None else [colouring, None]
+    return None if standardizer is None else standardizer.colouring
 
 
 def _labels(example: Example, labels: Sequence[str]) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spacy_bga.aligner.partial_correlation import PENALTIES, partial_correlation, unexplained
+from spacy_bga.aligner.partial_correlation import PENALTIES, partial_correlation, tells_more, unexplained
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -59,3 +59,15 @@ def test_nothing_to_explain(rows: int) -> None:
     assert partial_correlation(draw(rows, 4), draw(rows, 2), torch.ones(rows, 3)) == 0
     assert partial_correlation(torch.zeros(rows, 4), torch.zeros(rows, 2), draw(rows, 3)) == 0
     assert partial_correlation(draw(rows, 4), draw(rows, 2), torch.zeros(rows, 0)) == 0
+
+
+def test_what_tells_more() -> None:
+    """A clear picture of the labels tells more than a blurred one; equal or meaningless ones tell no more."""
+    labels = torch.nn.functional.one_hot(torch.arange(200) % 4, 4).double()
+    given, clear, blurred = draw(200, 6), labels + 0.3 * draw(200, 4, seed=1), labels + 1.5 * draw(200, 4, seed=2)
+    assert tells_more(clear, blurred, given, labels)
+    assert not tells_more(blurred, clear, given, labels)
+    assert not tells_more(clear, clear, given, labels)
+    assert not tells_more(labels + 0.3 * draw(200, 4, seed=3), clear, given, labels)
+    assert not tells_more(draw(200, 4, seed=4), draw(200, 4, seed=5), given, labels)
+    assert not tells_more(clear[:2], blurred[:2], given[:2], labels[:2])
