@@ -22,17 +22,20 @@ class HuggingFaceTagger:
     It makes no documents and no spans, and cuts texts that are too long: less work than a pipeline does. Its head is
     untrained, which changes nothing about its speed.
 
-    folder (Path): The encoder's.
+    folder (Path): The encoder's. device (str): Where it tags, as torch calls it.
+    mixed_precision (bool): Whether matrix products are of bfloat16.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *, device: str = "cpu", mixed_precision: bool = False):
+        self.mixed_precision = mixed_precision
         self.tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, use_fast=True
         )
         with quiet_loading():
             self.model = AutoModelForTokenClassification.from_pretrained(
                 folder, num_labels=N_TAGS, local_files_only=True, trust_remote_code=False, use_safetensors=True
-            ).eval()
+            )
+        self.model.to(device).eval()
         self.words_of = spacy.blank("en").tokenizer
         self.max_length = self.model.config.max_position_embeddings
 
@@ -59,8 +62,9 @@ class HuggingFaceTagger:
             truncation=True,
             max_length=self.max_length,
             return_tensors="pt",
-        )
-        best = self.model(**encoding).logits.softmax(-1).argmax(-1).tolist()
+        ).to(self.model.device)
+        with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=self.mixed_precision):
+            best = self.model(**encoding).logits.softmax(-1).argmax(-1).tolist()
         names = self.model.config.id2label
         found = []
         for row, tags in enumerate(best):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer, BatchEncoding
 
 from spacy_bga.aligner.crf import CRF
 from spacy_bga.aligner.text_encoder import quiet_loading
@@ -20,9 +20,21 @@ class PlainTrainer:
     """Tokenize, pad to the longest, forward, backward, clip, step: with a fused AdamW, and nothing of spaCy.
 
     folder (Path): The encoder's. labels (Sequence[str]): The entity labels. dropout (float): The rate.
+    device (str): Where it learns, as torch calls it.
+    mixed_precision (bool): Whether matrix products are of bfloat16; the CRF is exact, as in this package.
     """
 
-    def __init__(self, folder: Path, labels: Sequence[str], *, dropout: float):
+    def __init__(
+        self,
+        folder: Path,
+        labels: Sequence[str],
+        *,
+        dropout: float,
+        device: str = "cpu",
+        mixed_precision: bool = False,
+    ):
+        self.device = torch.device(device)
+        self.mixed_precision = mixed_precision
         config = AutoConfig.from_pretrained(
             folder,
             local_files_only=True,
@@ -41,9 +53,11 @@ class PlainTrainer:
                 trust_remote_code=False,
                 use_safetensors=True,
                 add_pooling_layer=False,
-            ).train()
-        self.crf = CRF(labels)
+            ).to(self.device)
+        self.encoder.train()
+        self.crf = CRF(labels).to(self.device)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(config.hidden_size, len(self.crf.tags)))
+        self.head.to(self.device)
         self.max_length = config.max_position_embeddings
         self.parameters = [p for module in (self.encoder, self.crf, self.head) for p in module.parameters()]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=RATE, weight_decay=DECAY, fused=True)
@@ -58,15 +72,20 @@ class PlainTrainer:
             max_length=self.max_length,
             return_tensors="pt",
         )
-        hidden = self.encoder(**encoding).last_hidden_state
         places, mask = self._first_wordpieces([encoding.word_ids(row) for row in range(len(texts))], texts)
-        words = hidden.gather(1, places.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
-        loss = self.crf(self.head(words), self._allowed(texts, mask), mask).mean()
+        tensors = (places, mask, self._allowed(texts, mask))
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.mixed_precision):
+            loss = self._loss(encoding.to(self.device), *(tensor.to(self.device) for tensor in tensors))
         loss.backward()
         nn.utils.clip_grad_norm_(self.parameters, CLIP)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return float(loss.detach())
+
+    def _loss(self, encoding: BatchEncoding, places: Tensor, mask: Tensor, allowed: Tensor) -> Tensor:
+        hidden = self.encoder(**encoding).last_hidden_state
+        words = hidden.gather(1, places.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
+        return self.crf(self.head(words), allowed, mask).mean()
 
     def _first_wordpieces(self, rows: Sequence[list[int | None]], texts: Sequence[Text]) -> tuple[Tensor, Tensor]:
         """RETURNS (tuple[Tensor, Tensor]): (B, t) where each word's first wordpiece is, and which words there are.
