@@ -100,13 +100,12 @@ class WordReading(nn.Module):
         assert self.words is not None
         assert self.reader is not None
         pictured = chosen & self.words.knows(keys)
-        nothing = self.words.axes.new_zeros(len(keys), self.words.axes.shape[1])
-        scores = self.reader(nothing)
-        found = torch.cat([scores, nothing.to(scores)], dim=-1)
+        axes = self.words.axes
+        found = axes.new_zeros(len(keys), self.head.out_features + axes.shape[1])
         if pictured.any():
             read = partial(self._read_block, self.words, self.reader)
             embedded = self._embed_words(text.words(pictured) for text in texts)
-            found[pictured] = in_blocks(read, embedded, keys[pictured])
+            found[pictured] = in_blocks(read, embedded, keys[pictured]).to(axes)
         return found[chosen]
 
     def _read_block(self, words: WordGenerator, reader: WordReader, embedded: Tensor, keys: Tensor) -> Tensor:

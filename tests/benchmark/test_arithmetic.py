@@ -9,6 +9,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from spacy_bga.aligner import word_memory
 from spacy_bga.aligner.config import BGAConfig
 from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.text_encoder import TextEncoder
@@ -79,7 +80,15 @@ def counted(aligner: BGAModel, batch: TextBatch) -> int:
         (1, {"words": True}),
     ],
 )
-def test_as_pytorch_counts(text_encoder_folder: Path, vision_encoder_folder: Path, n: int, layers: int, settings: dict):
+def test_as_pytorch_counts(
+    text_encoder_folder: Path,
+    vision_encoder_folder: Path,
+    n: int,
+    layers: int,
+    settings: dict,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(word_memory, "BLOCK", 1)  # filling up blocks is no work
     aligner = make_aligner(text_encoder_folder, vision_encoder_folder, layers, **settings)
     if aligner.words is not None:
         aligner.words.pictured.fill_(True)  # others generate nothing
