@@ -22,7 +22,7 @@ from spacy_bga.pipeline.word_evidence import weigh_words
 BATCH = 32
 RATE = 2e-3
 DROPOUT = 0.1
-PASSES = 40
+PASSES = 20
 LEAST_STEPS, MOST_STEPS = 600, 3000
 _skipped = False
 
@@ -39,7 +39,7 @@ def skipped() -> Iterator[None]:
 
 
 def steps_for(pairs: int) -> int:
-    """RETURNS (int): Updates for so many image-text pairs: 40 passes, within 600 to 3,000."""
+    """RETURNS (int): Updates for so many image-text pairs: 20 passes, within 600 to 3,000."""
     return min(max(PASSES * math.ceil(pairs / BATCH), LEAST_STEPS), MOST_STEPS)
 
 
