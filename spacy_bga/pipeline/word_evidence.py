@@ -15,6 +15,7 @@ from spacy_bga.aligner.model import BGAModel
 from spacy_bga.aligner.partial_correlation import partial_correlation, tells_more
 from spacy_bga.aligner.windows import word_keys
 from spacy_bga.pipeline.bridge import get_shim
+from spacy_bga.pipeline.shim import BGAShim
 from spacy_bga.pipeline.tags import allowed_tags, content_tokens
 from spacy_bga.pipeline.wordpieces import Pieces
 
@@ -34,14 +35,7 @@ def weigh_words(model: Model, examples: Sequence[Example], pictured: Sequence[bo
     aligner = shim.aligner.eval()
     generator = aligner.words
     assert generator is not None
-    vocabulary: dict[bytes, np.ndarray] = {}  # how often each word has which label
-    for example, has_image in zip(examples, pictured, strict=True):
-        pieces = shim.wordpieces.split_doc(example.predicted, content_tokens(example.predicted))
-        if has_image:
-            generator.note(_keys(pieces).to(shim.device))
-        for ids, labels in zip(pieces.by_word(), _labels(example, aligner.config.labels), strict=True):
-            if len(ids):
-                vocabulary[ids.tobytes()] = vocabulary.get(ids.tobytes(), 0) + labels
+    vocabulary = _read_words(shim, examples, pictured)
     if not vocabulary:
         return 0.0, 0
     different = [np.frombuffer(word, dtype=np.int64).copy() for word in vocabulary]
@@ -52,7 +46,6 @@ def weigh_words(model: Model, examples: Sequence[Example], pictured: Sequence[bo
     keys = keys.to(shim.device)
     judged = (generator.knows(keys) & (counts.sum(1) > 0).to(shim.device)).nonzero().flatten()[:MOST_WORDS]
     counts = counts[judged.cpu()]
-
     shares = counts / counts.sum(1, keepdim=True)
     seen = embedded[judged].cpu()
 
@@ -68,6 +61,22 @@ def weigh_words(model: Model, examples: Sequence[Example], pictured: Sequence[bo
     trust = partial_correlation(seen, shown, shares)
     generator.trust.fill_(trust)
     return trust, len(judged)
+
+
+def _read_words(shim: BGAShim, examples: Sequence[Example], pictured: Sequence[bool]) -> dict[bytes, np.ndarray]:
+    """RETURNS (dict[bytes, np.ndarray]): How often each word, by its wordpiece ids, has which label. Words of texts
+    with an image are noted as pictured."""
+    generator = shim.aligner.words
+    assert generator is not None
+    vocabulary: dict[bytes, np.ndarray] = {}
+    for example, has_image in zip(examples, pictured, strict=True):
+        pieces = shim.wordpieces.split_doc(example.predicted, content_tokens(example.predicted))
+        if has_image:
+            generator.note(_keys(pieces).to(shim.device))
+        for ids, labels in zip(pieces.by_word(), _labels(example, shim.aligner.config.labels), strict=True):
+            if len(ids):
+                vocabulary[ids.tobytes()] = vocabulary.get(ids.tobytes(), 0) + labels
+    return vocabulary
 
 
 def _colouring(aligner: BGAModel) -> Tensor | None:
