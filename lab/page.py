@@ -27,6 +27,9 @@ deviation over seeds; tagging sees no picture.
 tells: unlabelled pairs show their kinds, labelled posts name others. F1 is of names that pairs alone show. The probe
 is the accuracy of a linear probe on what these names generate. **Twitter-2017** has real posts, whose names the text
 encoder knows; the aligner has learnt from news, tweets and captions.
+
+A run's file names its commit. All are of before 7c0ba6c, since which the tagger reads, while it learns, only those
+pictured names that are hidden from the text encoder.
 """
 ABLATION = """
 ## One setting changed
